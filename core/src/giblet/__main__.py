@@ -1,0 +1,5 @@
+"""`python -m giblet`."""
+
+from giblet.cli import main
+
+main()

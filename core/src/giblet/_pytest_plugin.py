@@ -1,0 +1,17 @@
+"""Pytest fixtures for giblet and for the authors of its plugins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real films, speech and scans that GIBLET_TEST_DATA names; skips where it is absent."""
+    folder = Path(os.environ.get("GIBLET_TEST_DATA", "../shared/data")).resolve()
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"no real data at {folder}; set GIBLET_TEST_DATA")
+    return folder

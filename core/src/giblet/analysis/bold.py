@@ -1,0 +1,164 @@
+"""How well scans are predicted: r beside ridge, ceilings and a null, by person, region and for the group mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.alignment import canonical_hrf, convolve_hrf
+from giblet.analysis.baselines import banded_ridge, fir_ridge
+from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
+from giblet.analysis.joined import Joined, join, joined_codes, joined_predictions, joined_scanned, joined_scans
+from giblet.analysis.lag import Lag, scan_lag
+from giblet.analysis.nulls import Null, shift_null
+from giblet.analysis.scores import pearson
+from giblet.config import RunConfig
+from giblet.data.dataset import Timeline
+from giblet.errors import DataError
+from giblet.model import Codes, Scans
+from giblet.types import Float
+
+Real = NDArray[np.float64]
+GROUP = "group"
+LAG_GAP_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoldScores:
+    """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the estimated lag."""
+
+    r: dict[str, dict[str, Real]]
+    ceilings: dict[str, Ceiling]
+    null: Null
+    group_null: Null | None
+    lag: Lag | None
+    notes: list[str]
+
+
+def score_bold(
+    timelines: Sequence[Timeline],
+    codes: Codes,
+    predicted: Scans,
+    subjects: Sequence[str],
+    config: RunConfig,
+    gap: int,
+    applied: Collection[str] = (),
+) -> BoldScores:
+    """Score predictions on the test blocks, with both ridges on the same codes and one on plain summaries."""
+    joined = join(timelines)
+    y = {s: joined_scans(timelines, s) for s in subjects}
+    guess = {s: joined_predictions(predicted, s) for s in subjects}
+    if _comparable(y):
+        y[GROUP] = np.mean([y[s] for s in subjects], 0, dtype=np.float32)
+        guess[GROUP] = np.mean([guess[s] for s in subjects], 0, dtype=np.float32)
+    valid = {s: joined_scanned(timelines, s) if s != GROUP else np.ones(len(y[s]), bool) for s in y}
+    methods = {"r": guess, **_ridges(codes, y, joined, config, gap, applied)}
+    trs = joined.test_trs
+    scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}
+    people = [s for s in y if s != GROUP]
+    null = _null(joined, guess, y, people, config)
+    group_null = _null(joined, guess, y, [GROUP], config) if GROUP in y else None
+    lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config)
+    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes)
+
+
+def _comparable(y: Mapping[str, Float]) -> bool:
+    """Whether voxel v is the same place in everybody, so that a group mean has a meaning."""
+    return len(y) > 1 and len({x.shape for x in y.values()}) == 1
+
+
+def _ridges(
+    codes: Codes, y: Mapping[str, Float], joined: Joined, config: RunConfig, gap: int, applied: Collection[str]
+) -> dict[str, dict[str, Float]]:
+    """Predictions of the linear baselines for every row; all rows are columns of one fit."""
+    names, columns = list(y), np.cumsum([0, *(x.shape[1] for x in y.values())])
+    stacked = np.concatenate(list(y.values()), axis=1)
+    lags = int(np.ceil(config.model.kernel_s / joined.tr_s)) + 1
+    same = {"train": joined.train, "validation": joined.validation, "runs": joined.runs, "n_lags": lags, "gap": gap}
+    h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
+    candidates = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
+    fits = {
+        "ridge_r": fir_ridge(h, stacked, undelayed=applied, **same).prediction,
+        "banded_r": banded_ridge(h, stacked, undelayed=applied, **candidates, **same).prediction,
+        "summary_ridge_r": fir_ridge(plain, stacked, undelayed=applied, **same).prediction,
+    }
+    return {m: {n: p[:, columns[i] : columns[i + 1]] for i, n in enumerate(names)} for m, p in fits.items()}
+
+
+def _null(
+    joined: Joined, guess: Mapping[str, Float], y: Mapping[str, Float], rows: Sequence[str], config: RunConfig
+) -> Null:
+    both = [np.concatenate([table[s] for s in rows], axis=1) for table in (guess, y)]
+    return shift_null(both[0], both[1], joined.test, joined.tr_s, n=config.evaluate.null_shifts, seed=config.seed)
+
+
+def _ceilings(y: Mapping[str, Float], people: Sequence[str], trs: NDArray[np.int64]) -> dict[str, Ceiling]:
+    if GROUP not in y:
+        none = Ceiling("none", None, "no ceiling: one person, or people whose voxels are not the same places")
+        return {"people": none, GROUP: none}
+    scans = np.stack([y[s][trs] for s in people])
+    return {"people": loo_isc(scans), GROUP: group_ceiling(scans)}
+
+
+def _lag(codes: Codes, y: Float, joined: Joined, config: RunConfig) -> tuple[Lag | None, list[str]]:
+    """How late the scans come, from the codes under a canonical HRF; None, with the reason, where it cannot be told."""
+    x = np.concatenate(list(joined_codes(codes.summaries).values()), axis=1)
+    hrf = canonical_hrf(joined.tr_s)
+    delayed = np.concatenate([convolve_hrf(x[r], hrf) for r in joined.runs])
+    try:
+        fold_gap = int(LAG_GAP_S / joined.tr_s)
+        return scan_lag(delayed, y, joined.train, joined.runs, joined.tr_s, gap=fold_gap, seed=config.seed), []
+    except DataError as error:
+        return None, [f"the lag between film and scans was not estimated: {error}"]
+
+
+def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
+    """The `fmri` part of metrics.json; means over voxels, and over people for the first level."""
+    people = [s for s in scores.r if s != GROUP]
+    ceiling = scores.ceilings["people"]
+    rows = {s: _row(scores.r[s], _of(ceiling, i)) for i, s in enumerate(people)}
+    out: dict[str, Any] = {m: float(np.mean([scores.r[s][m].mean() for s in people])) for m in scores.r[people[0]]}
+    out |= {"training_mean_r": 0.0, "ceiling_kind": f"{ceiling.kind}: {ceiling.note}"}
+    out["ceiling"] = None if ceiling.values is None else float(ceiling.values.mean())
+    out["ceiling_ratio"] = _mean([row["ceiling_ratio"] for row in rows.values()])
+    out |= {"null_p95": scores.null.p95, "null_kind": scores.null.kind, "p": scores.null.p}
+    out |= {"lag_s": scores.lag.lag_s if scores.lag else None, "lag_flag": bool(scores.lag and scores.lag.misaligned)}
+    out["subjects"] = rows
+    if GROUP in scores.r and scores.group_null is not None:
+        top = scores.ceilings[GROUP]
+        out[GROUP] = _row(scores.r[GROUP], top.values) | {
+            "ceiling_kind": f"{top.kind}: {top.note}",
+            "null_p95": scores.group_null.p95,
+            "p": scores.group_null.p,
+        }
+    sizes = {len(next(iter(scores.r[s].values()))) for s in people}
+    fitting = {n: m for n, m in regions.items() if sizes == {len(m)}}
+    out["regions"] = {
+        name: {m: float(np.mean([scores.r[s][m][mask].mean() for s in people])) for m in scores.r[people[0]]}
+        | {
+            "ceiling": None if ceiling.values is None else float(ceiling.values[:, mask].mean()),
+            "voxels": int(mask.sum()),
+        }
+        for name, mask in fitting.items()
+    }
+    return out
+
+
+def _of(ceiling: Ceiling, person: int) -> Real | None:
+    return None if ceiling.values is None else ceiling.values[person]
+
+
+def _row(r: Mapping[str, Real], ceiling: Real | None) -> dict[str, Any]:
+    row: dict[str, Any] = {m: float(v.mean()) for m, v in r.items()}
+    row["ceiling"] = None if ceiling is None else float(ceiling.mean())
+    row["ceiling_ratio"] = None if ceiling is None else ceiling_ratio(r["r"], ceiling)
+    return row
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,117 @@
+"""What can be read back out of brain space on test blocks: from predicted, noisy, measured and time-permuted scans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from giblet.config import RunConfig
+from giblet.data.dataset import Timeline
+from giblet.data.split import Block
+from giblet.model import Autoencoder, Codes, ModalityNets, RelativeLoss, Scans, add_residuals, decode_code, read_block
+
+CONDITIONS = ("predicted", "noisy", "measured", "permuted")
+Matrix = NDArray[np.float32]
+Change = Callable[[str, Matrix], Matrix]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A trained model with everything that decoding needs."""
+
+    model: Autoencoder
+    nets: Sequence[ModalityNets]
+    losses: Mapping[str, RelativeLoss]
+    codes: Codes
+    timelines: Sequence[Timeline]
+    predicted: Scans
+    config: RunConfig
+
+    def scan(self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0) -> Matrix:
+        """One person's scan of a block under a condition, [T, V]."""
+        t = self.timelines[timeline]
+        if condition == "predicted":
+            return self.predicted[timeline][subject][block.trs]
+        if condition == "noisy":
+            rng = np.random.default_rng(
+                [self.config.seed, draw, t.blocks.index(block), self.model.subjects.index(subject)]
+            )
+            return add_residuals(self.timelines, self.predicted, timeline, subject, rng)[block.trs]
+        y = t.scans[subject][block.trs]
+        return y if condition == "measured" else np.roll(y, len(y) // 2, axis=0)
+
+    def latent(
+        self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0, change: Change | None = None
+    ) -> Tensor:
+        """The latent that is read from such a scan, [T, D]; `change` lesions the scan first."""
+        y = self.scan(condition, timeline, block, subject, draw)
+        y = y if change is None else change(subject, y)
+        return read_block(self.model, y, self.timelines[timeline].scanned[subject][block.trs], subject)
+
+    def places(self) -> list[tuple[int, Block]]:
+        """Every test block with the number of its run."""
+        return [(i, b) for i, t in enumerate(self.timelines) for b in t.of("test")]
+
+    def group_latent(self, condition: str, timeline: int, block: Block, change: Change | None = None) -> Tensor:
+        """The mean over people of the latents read from their scans, [T, D]."""
+        people = sorted(self.timelines[timeline].scans)
+        return torch.stack([self.latent(condition, timeline, block, s, change=change) for s in people]).mean(0)
+
+    def losses_of(self, z: Tensor, timeline: int, block: Block) -> dict[str, NDArray[np.float64]]:
+        """Relative loss of each modality on each TR of a block that has it, from latents [T, D]."""
+        guess = self.model.rebuild(z)
+        out = {}
+        for n in self.nets:
+            if n.name in guess:
+                there = np.flatnonzero(self.codes.present[timeline][n.name][block.trs])
+                out[n.name] = self._per_tr(n, guess[n.name], timeline, block, there)
+        return out
+
+    def _per_tr(
+        self, n: ModalityNets, guess: Tensor, timeline: int, block: Block, there: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        parts = [np.zeros(0)]
+        with torch.no_grad():
+            for at in range(0, len(there), 32):
+                rows = there[at : at + 32]
+                x, mask = self.timelines[timeline].aligned[n.name].rows(block.start + rows, n.spec.frames)
+                made = decode_code(n, self.codes, guess[rows])
+                loss = self.losses[n.name].per_tr(made, torch.from_numpy(x), torch.from_numpy(mask))
+                parts.append(loss.double().numpy())
+        return np.concatenate(parts)
+
+
+def decoding_losses(reader: Reader) -> dict[str, dict[str, float]]:
+    """Mean relative test loss of each modality under each condition, over people: `{modality: {condition: loss}}`."""
+    sums: dict[str, dict[str, list[float]]] = {
+        n.name: {c: [] for c in CONDITIONS} for n in reader.nets if n.name in reader.model.outputs
+    }
+    for i, block in reader.places():
+        for subject in sorted(reader.timelines[i].scans):
+            for condition in CONDITIONS:
+                draws = reader.config.evaluate.noise_draws if condition == "noisy" else 1
+                for draw in range(draws):
+                    z = reader.latent(condition, i, block, subject, draw)
+                    for name, loss in reader.losses_of(z, i, block).items():
+                        sums[name][condition] += loss.tolist()
+    return {n: {c: float(np.mean(v)) if v else float("nan") for c, v in by.items()} for n, by in sums.items()}
+
+
+SMUGGLING_MARGIN = 0.1
+
+
+def smuggling(losses: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
+    """Whether decoders read more from a clean prediction than from one with a scan's noise: then lesions are in doubt."""
+    gap = {n: by["noisy"] - by["predicted"] for n, by in losses.items()}
+    flagged = [n for n, g in gap.items() if g > SMUGGLING_MARGIN]
+    verdict = (
+        f"decoders read more from a clean prediction than a scan can carry ({', '.join(flagged)}): lesions are in doubt"
+        if flagged
+        else "no modality is decoded much better from a clean prediction than from one with a scan's noise"
+    )
+    return {"gap": gap, "flag": bool(flagged), "text": verdict}

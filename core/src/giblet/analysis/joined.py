@@ -1,0 +1,67 @@
+"""All runs laid end to end, so that a score is computed once over everything it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.data.dataset import Timeline, block_trs
+from giblet.data.split import Label
+from giblet.model import Codes, Scans
+from giblet.types import Int
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Runs laid end to end: where each begins and ends, and which TRs train, validate and test."""
+
+    runs: list[slice]
+    train: Int
+    validation: Int
+    test: list[slice]
+    tr_s: float
+
+    @property
+    def test_trs(self) -> Int:
+        """The test TRs."""
+        return np.concatenate([np.arange(b.start, b.stop) for b in self.test])
+
+
+def join(timelines: Sequence[Timeline]) -> Joined:
+    """Lay runs end to end."""
+    starts = np.cumsum([0, *(t.grid.n_trs for t in timelines)])
+    runs = [slice(int(a), int(b)) for a, b in zip(starts, starts[1:], strict=False)]
+
+    def trs(label: Label) -> Int:
+        return np.concatenate([block_trs(t.of(label)) + r.start for t, r in zip(timelines, runs, strict=True)])
+
+    test = [
+        slice(b.start + r.start, b.stop + r.start) for t, r in zip(timelines, runs, strict=True) for b in t.of("test")
+    ]
+    return Joined(runs, trs("train"), trs("validation"), test, float(timelines[0].grid.tr_s))
+
+
+def joined_scans(timelines: Sequence[Timeline], subject: str) -> Matrix:
+    """One person's cleaned BOLD over all runs, [T, V]; zero in runs without them."""
+    voxels = next(t.scans[subject].shape[1] for t in timelines if subject in t.scans)
+    return np.concatenate([t.scans.get(subject, np.zeros((t.grid.n_trs, voxels), np.float32)) for t in timelines])
+
+
+def joined_predictions(predicted: Scans, subject: str) -> Matrix:
+    """One person's predicted BOLD over all runs, [T, V]."""
+    return np.concatenate([p[subject] for p in predicted])
+
+
+def joined_codes(tables: Sequence[dict[str, Matrix]]) -> dict[str, Matrix]:
+    """Each modality's table over all runs, [T, P]."""
+    return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
+
+
+def joined_scanned(timelines: Sequence[Timeline], subject: str) -> NDArray[np.bool_]:
+    """Which TRs of all runs were measured in one person, [T]."""
+    return np.concatenate([t.scanned.get(subject, np.zeros(t.grid.n_trs, bool)) for t in timelines])

@@ -1,0 +1,83 @@
+"""Scores of a prediction, one a voxel, and the z-score that training TRs define."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from giblet.errors import DataError
+from giblet.types import Array, Float, Int
+
+Mask = NDArray[np.bool_]
+Real = NDArray[np.float64]
+
+_ROUNDING = 1e-13  # spread below this part of the mean is rounding, not signal
+
+
+def _finite(x: Array, valid: Mask | None) -> Real:
+    """The valid rows as float64."""
+    rows = np.asarray(x if valid is None else x[valid], np.float64)
+    if not np.isfinite(rows).all():
+        raise DataError("a score needs finite values; mask the TRs that are missing with `valid`, or leave them out")
+    return rows
+
+
+def _centred(x: Array, valid: Mask | None) -> tuple[Real, Real]:
+    """Rows minus their mean, and each column's norm, 0 where the column is constant."""
+    rows = _finite(x, valid)
+    if not len(rows):
+        raise DataError("a score needs at least one valid TR")
+    mean = rows.mean(0)
+    rows = rows - mean
+    norm = np.sqrt(np.square(rows).sum(0))
+    return rows, np.where(norm > _ROUNDING * np.abs(mean) * np.sqrt(len(rows)), norm, 0.0)
+
+
+def is_constant(x: Float, valid: Mask | None = None) -> Mask:
+    """Which columns of x [T, V] do not vary over the valid TRs [T]: their scores are 0 by convention, [V]."""
+    return np.asarray(_centred(x, valid)[1] == 0)
+
+
+def pearson(a: Float, b: Float, valid: Mask | None = None) -> Real:
+    """Correlate the columns of a and b, [T, V] -> [V], over the `valid` TRs [T].
+
+    Never NaN: a column that is constant in a or b has r = 0 (`is_constant` tells which).
+
+    Raises
+    ------
+    DataError
+        If the shapes differ, a valid value is not finite, or no TR is valid.
+    """
+    if a.shape != b.shape:
+        raise DataError(f"cannot correlate arrays of shapes {a.shape} and {b.shape}; they must be the same")
+    (x, x_norm), (y, y_norm) = _centred(a, valid), _centred(b, valid)
+    scale = x_norm * y_norm
+    r = (x * y).sum(0) / np.where(scale > 0, scale, 1.0)
+    return np.asarray(np.clip(np.where(scale > 0, r, 0.0), -1, 1))
+
+
+def r2(y: Float, prediction: Float, valid: Mask | None = None) -> Real:
+    """Variance of y [T, V] that the prediction explains, [V]; 1 is perfect, 0 as good as the mean of y.
+
+    A constant column of y has 0.
+    """
+    y_centred, norm = _centred(y, valid)
+    mean = _finite(y, valid) - y_centred
+    error = np.square(y_centred - (_finite(prediction, valid) - mean)).sum(0)
+    return np.asarray(np.where(norm > 0, 1 - error / np.where(norm > 0, norm, 1.0) ** 2, 0.0))
+
+
+def fisher_mean(r: ArrayLike, axis: int = 0) -> Any:  # noqa: ANN401
+    """Mean correlation over an axis by Fisher's z (Fisher 1915, doi:10.2307/2331838); |r| = 1 counts as 1 - 1e-7."""
+    z = np.arctanh(np.clip(np.asarray(r, np.float64), -1 + 1e-7, 1 - 1e-7))
+    return np.tanh(z.mean(axis))
+
+
+def zscore_train(y: Float, train: Int | slice | Mask) -> Real:
+    """Z-score all TRs of y [T, V] by the mean and SD of its training TRs; columns constant in training become 0."""
+    rows, norm = _centred(y[train], None)
+    mean = np.asarray(y[train], np.float64).mean(0)
+    sd = norm / np.sqrt(len(rows))
+    return np.asarray(np.where(sd > 0, (y - mean) / np.where(sd > 0, sd, 1.0), 0.0))

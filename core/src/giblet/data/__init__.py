@@ -1,0 +1,1 @@
+"""Studies, features on disk, windows and splits."""

@@ -1,0 +1,73 @@
+"""What the model trains on: runs on their TR grids, and the windows drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.data.split import Block, Label
+from giblet.types import Aligned, Int, TRGrid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """One run: its clock, its blocks, the aligned features of its stimulus, and the scans of those who were there.
+
+    `scans[subject]` is cleaned BOLD [T, V], zero outside blocks; `scanned[subject]` [T] says which TRs were measured.
+    """
+
+    run: str
+    grid: TRGrid
+    blocks: tuple[Block, ...]
+    aligned: Mapping[str, Aligned]
+    scans: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    scanned: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def of(self, *labels: Label) -> list[Block]:
+        """The blocks of these purposes, in time."""
+        return [b for b in self.blocks if b.label in labels]
+
+    def trs(self, *labels: Label) -> Int:
+        """The TRs of these purposes."""
+        return block_trs(self.of(*labels))
+
+
+def block_trs(blocks: Sequence[Block]) -> Int:
+    """All TRs of some blocks, in order."""
+    return np.concatenate([np.zeros(0, np.int64), *(np.arange(b.start, b.stop) for b in blocks)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Rows of one run that a sample reads: `rows` [L] to index with, `inside` [L] those of its own block, and
+    `supervised` [L] those that are scored. Rows that are not inside must be masked.
+    """
+
+    timeline: int
+    rows: Int
+    inside: NDArray[np.bool_]
+    supervised: NDArray[np.bool_]
+
+
+def window(timeline: int, block: Block, start: int, width: int, before: int, after: int) -> Window:
+    """A window of `width` supervised TRs at `start`, with context on either side that never leaves its block."""
+    rows = np.arange(start - before, start + width + after)
+    inside = (rows >= block.start) & (rows < block.stop)
+    supervised = inside & (rows >= start) & (rows < start + width)
+    return Window(timeline, rows.clip(block.start, block.stop - 1), inside, supervised)
+
+
+def draw_windows(
+    timelines: Sequence[Timeline], rng: np.random.Generator, n: int, width: int, before: int, after: int
+) -> list[Window]:
+    """Draw n training windows, every possible start equally likely; a block shorter than a window gives one start."""
+    places = [(i, b) for i, t in enumerate(timelines) for b in t.of("train")]
+    starts = np.array([max(1, b.stop - b.start - width + 1) for _, b in places])
+    chosen = rng.choice(len(places), size=n, p=starts / starts.sum())
+    return [
+        window(places[c][0], places[c][1], places[c][1].start + int(rng.integers(starts[c])), width, before, after)
+        for c in chosen
+    ]

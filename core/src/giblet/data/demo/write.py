@@ -1,0 +1,129 @@
+"""Writing a demo study: all of it, or nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from giblet.data.demo.atlas import VOXEL_MM, make_atlas
+from giblet.data.demo.brain import N_PEOPLE, SLICE_TIME_REF, make_people, phase_randomised
+from giblet.data.demo.mux import write_film
+from giblet.data.demo.schedule import RUNS, SPLIT, TR_S, Float64, stream
+from giblet.data.demo.story import annotation_table
+from giblet.data.demo.truth import make_truth
+from giblet.data.demo.world import World, make_world
+from giblet.errors import ConfigError
+
+
+def make_demo(
+    folder: Path,
+    seed: int = 0,
+    null: bool = False,
+    shifted_s: float = 0.0,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Make the study with a known truth, the same for the same seed, and return the path of its study.toml.
+
+    Two films of 8 min with annotations, six people, 1,072 voxels each, an atlas and `truth.json`. `null`
+    phase-randomises the scans; `shifted_s` makes responses that many seconds late although study.toml says offset 0.
+
+    Raises
+    ------
+    ConfigError
+        If the folder already holds something.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} already holds something; remove it or name another folder for the demo")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None))
+        unfinished.chmod(0o755)
+        unfinished.replace(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return folder / "study.toml"
+
+
+def _make(folder: Path, seed: int, null: bool, shifted_s: float, say: Callable[[str], None]) -> None:
+    say("demo: three latent processes")
+    world = make_world(seed)
+    say("demo: two films of 8 min with sound, and the story")
+    films = _render(folder, world)
+    for r, run in enumerate(RUNS):
+        (folder / f"{run}_annotations.tsv").write_text(annotation_table(world, r), encoding="utf-8")
+    say("demo: six people")
+    _write_people(folder, world, null, shifted_s)
+    _write_atlas(folder)
+    (folder / "study.toml").write_text(study_toml(), encoding="utf-8")
+    list(films)
+
+
+def _render(folder: Path, world: World) -> Iterable[None]:
+    """Start rendering both films in processes of their own; they are done when what is returned is exhausted."""
+    from joblib import Parallel, delayed
+
+    jobs = [delayed(write_film)(folder / f"{run}.mp4", world, r) for r, run in enumerate(RUNS)]
+    return cast("Iterable[None]", Parallel(n_jobs=len(RUNS), return_as="generator")(jobs))
+
+
+def _write_people(folder: Path, world: World, null: bool, shifted_s: float) -> None:
+    people = make_people(world, shifted_s)
+    scans = [person.bold for person in people]
+    if null:
+        scans = [
+            np.stack([phase_randomised(stream(world.seed, "null", i, r), y) for r, y in enumerate(scan)])
+            for i, scan in enumerate(scans)
+        ]
+    for i, scan in enumerate(scans):
+        for r, run in enumerate(RUNS):
+            _write_bold(folder / f"sub-{i + 1:02d}_{run}_bold", scan[r], stream(world.seed, "background", i, r))
+    truth = make_truth(world, people, scans, null=null, shifted_s=shifted_s)
+    (folder / "truth.json").write_text(json.dumps(truth, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def _write_bold(stem: Path, scan: Float64, rng: np.random.Generator) -> None:
+    """A run's BOLD [T, V] as float32 NIfTI with faint noise outside the head, and its sidecar."""
+    import nibabel
+
+    atlas = make_atlas()
+    image = atlas.volume(scan.T.astype(np.float32))
+    image[~atlas.mask] = np.abs(rng.normal(0, 4, (int((~atlas.mask).sum()), len(scan)))).astype(np.float32)
+    nifti = nibabel.Nifti1Image(image, atlas.affine())
+    nifti.header.set_zooms((VOXEL_MM, VOXEL_MM, VOXEL_MM, TR_S))
+    nifti.header.set_xyzt_units("mm", "sec")
+    nibabel.save(nifti, stem.with_suffix(".nii"))
+    sidecar = {"RepetitionTime": TR_S, "slice_time_ref": SLICE_TIME_REF, "TaskName": "demo"}
+    stem.with_suffix(".json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_atlas(folder: Path) -> None:
+    import nibabel
+
+    atlas = make_atlas()
+    nifti = nibabel.Nifti1Image(atlas.volume((atlas.parcel + 1).astype(np.int16)), atlas.affine())
+    nifti.header.set_xyzt_units("mm", "sec")
+    nibabel.save(nifti, folder / "atlas.nii")
+    (folder / "atlas.tsv").write_text(atlas.table(), encoding="utf-8")
+
+
+def study_toml() -> str:
+    """The study file of every demo."""
+    head = '[study]\nname = "demo"\ndescription = "A made-up world of known truth: two films, six people"\n'
+    files = 'atlas = "atlas.nii"\nlabels = "atlas.tsv"\ntruth = "truth.json"\n'
+    stimuli = [f'[[stimulus]]\nname = "{r}"\nfilm = "{r}.mp4"\nannotations = "{r}_annotations.tsv"\n' for r in RUNS]
+    scans = [
+        f'[[scan]]\nsubject = "{s}"\nrun = "{r}"\nstimulus = "{r}"\nbold = "{s}_{r}_bold.nii"\noffset_s = 0.0\n'
+        for s in (f"sub-{i + 1:02d}" for i in range(N_PEOPLE))
+        for r in RUNS
+    ]
+    split = "[split]\n" + "".join(f'"{run}" = {json.dumps(blocks)}\n' for run, blocks in SPLIT.items())
+    return "\n".join([head + files, *stimuli, *scans, split])

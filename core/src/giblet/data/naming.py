@@ -1,0 +1,115 @@
+"""Who and which run a scan is of, read off its file name."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from giblet.errors import ConfigError
+
+ENTITY = re.compile(r"(?:^|[_/])(sub|ses|task|run)-([A-Za-z0-9]+)")
+LOOSE_RUN = re.compile(r"(?:^|[_/.\-])run[_\-]?(\d+)(?![A-Za-z0-9])")
+"""`run` as a word with a number, in names that are not BIDS: s01_run2.npy."""
+SEPARATOR = re.compile(r"[_/.\- ]+")
+SUFFIXES = (".nii.gz", ".nii", ".npy", ".txt", ".tsv", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file with the subject and the run in its name; `entities` are its BIDS entities, such as `task`."""
+
+    path: Path
+    subject: str
+    run: str
+    entities: dict[str, str]
+
+
+def expand(patterns: Sequence[str], flag: str) -> list[Path]:
+    """The files that paths and globs name, in order; sidecars (.json) among them are passed over.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern matches nothing, or a file is named twice.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
+        if not matches:
+            raise ConfigError(f"{flag} {pattern!r} matches no file; correct the path (globs go in quotes)")
+        found += [m for m in matches if m.is_file() and m.suffix != ".json"]
+    twice = sorted({str(p) for p in found if found.count(p) > 1})
+    if twice:
+        raise ConfigError(f"{flag} names {twice[0]} twice; name each file once")
+    return found
+
+
+def stem(path: Path) -> str:
+    """The file name without its suffix, .nii.gz counting as one."""
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.suffix else path.name
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """BIDS entities of a name, the last of each kind; a run is also found when it is written `run2`."""
+    found = dict(ENTITY.findall(name))
+    loose = LOOSE_RUN.findall(name)
+    return found if "run" in found or not loose else {**found, "run": loose[-1]}
+
+
+def identify(paths: Sequence[Path]) -> list[Named]:
+    """Subject and run of each scan: by `sub-`, `ses-`, `task-` and `run-`, else by the part of the names that differs.
+
+    Raises
+    ------
+    ConfigError
+        If the names leave it open who is who, or two files are of one subject and run.
+    """
+    names = [_relative(p, paths) for p in paths]
+    entities = [entities_of(n) for n in names]
+    subjects = [f"sub-{e['sub']}" for e in entities if "sub" in e]
+    if len(subjects) < len(paths):
+        subjects = _differing([LOOSE_RUN.sub("", ENTITY.sub("", n)) for n in names], paths)
+    varying = [k for k in ("ses", "task", "run") if len({e.get(k) for e in entities}) > 1]
+    named = [Named(p, s, _run(e, varying), e) for p, s, e in zip(paths, subjects, entities, strict=True)]
+    seen: dict[tuple[str, str], Path] = {}
+    for n in named:
+        if (n.subject, n.run) in seen:
+            first = seen[n.subject, n.run]
+            raise ConfigError(
+                f"{first} and {n.path} are both {n.subject} {n.run}; name one scan a run, or use study.toml"
+            )
+        seen[n.subject, n.run] = n.path
+    return named
+
+
+def _relative(path: Path, paths: Sequence[Path]) -> str:
+    parent = os.path.commonpath([p.absolute().parent for p in paths])
+    return (path.absolute().parent / stem(path)).relative_to(parent).as_posix()
+
+
+def _run(entities: dict[str, str], varying: list[str]) -> str:
+    parts = [f"{k}-{entities[k]}" for k in varying if k in entities]
+    return "_".join(parts) or f"run-{entities.get('run', '1')}"
+
+
+def _differing(names: list[str], paths: Sequence[Path]) -> list[str]:
+    """The word that tells the names apart: s18-timecourses and s22-timecourses are s18 and s22."""
+    words = [[w for w in SEPARATOR.split(n) if w] or ["subject"] for n in names]
+    if len(set(map(tuple, words))) == 1:
+        return ["-".join(w) for w in words]
+    if len({len(w) for w in words}) > 1:
+        return ["-".join(w) for w in words]
+    columns = [c for c in zip(*words, strict=True) if len(set(c)) > 1]
+    people = len(set(map(tuple, words)))
+    telling = [c for c in columns if len(set(c)) == people]
+    if not telling:
+        raise ConfigError(
+            f"the names of {paths[0].name} and {len(paths) - 1} others differ in several places: which part is the "
+            "subject? name them sub-XX_run-YY, or list them in a study.toml"
+        )
+    return list(telling[0])

@@ -1,0 +1,195 @@
+"""What a scan's header and sidecar say of its clock; nothing that they leave open is guessed in silence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from giblet.errors import DataError
+from giblet.types import seconds
+
+TABLES = (".npy", ".txt", ".tsv", ".csv")
+UNITS = {"sec": Fraction(1), "msec": Fraction(1, 1000), "usec": Fraction(1, 1_000_000)}
+STATED_S = (Fraction(1, 20), Fraction(30))
+"""TRs that a header may state: from the fastest single-shot sequences to the sparsest sampling."""
+LIKELY_S = (Fraction(1, 5), Fraction(10))
+"""TRs that are taken for seconds where the header names no unit."""
+AGREE_S = Fraction(1, 1000)
+"""Header and sidecar are of one mind if they differ by less: headers are rounded to the millisecond."""
+ASK = "give --tr SECONDS to decide"
+
+
+@dataclass(frozen=True, slots=True)
+class BoldInfo:
+    """A scan by its header: `n_columns` is set for tables of parcels; `notes` say what was assumed."""
+
+    shape: tuple[int, ...]
+    n_volumes: int
+    tr_s: Fraction | None
+    slice_time_ref: float | None = None
+    n_columns: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def is_table(path: Path) -> bool:
+    """Whether a scan is a table of parcels, `[time, parcels]`, rather than an image."""
+    return path.suffix.lower() in TABLES
+
+
+def inspect_bold(path: Path, tr_s: Fraction | None = None) -> BoldInfo:
+    """Shape, TR and slice time of a scan, from its header and the JSON sidecar beside it; `tr_s` overrules both.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, broken or not four-dimensional, or its TR is zero, absurd, without a believable unit, or
+        another one than its sidecar's; unless `tr_s` decides.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no scan {path}")
+    sidecar = _sidecar(path)
+    if is_table(path):
+        from giblet.media import read_series
+
+        shape: tuple[int, ...] = read_series(path).shape
+        stated, notes = None, list[str]()
+    else:
+        image = open_image(path)
+        shape = tuple(map(int, image.shape))
+        stated, notes = (None, list[str]()) if tr_s is not None else _header_tr(image.header, path)
+        notes += _overruled(image.header, tr_s)
+    said = None if tr_s is not None else _sidecar_tr(sidecar, path)
+    tr = tr_s if tr_s is not None else _agreed(stated, said, path)
+    reference = _slice_time_ref(sidecar, tr, path)
+    columns = shape[1] if is_table(path) else None
+    return BoldInfo(shape, shape[0] if is_table(path) else shape[3], tr, reference, columns, tuple(notes))
+
+
+def open_image(path: Path) -> Any:  # noqa: ANN401
+    """A four-dimensional image, its data not yet read.
+
+    Raises
+    ------
+    DataError
+        If it is no image, broken, or not `[x, y, z, time]`.
+    """
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        image = nib.load(path, keep_file_open=True)
+    except TypeError:
+        image = nib.load(path)
+    except (ImageFileError, OSError, EOFError, ValueError, KeyError) as error:
+        raise DataError(f"{path} cannot be read as a NIfTI image: {_line(error)}") from None
+    if len(image.shape) != 4:
+        size = " x ".join(map(str, image.shape))
+        raise DataError(
+            f"{path} is not 4-D but {len(image.shape)}-D ({size}); a scan is [x, y, z, time], or a table .npy"
+        )
+    return image
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _raw_tr(header: Any) -> tuple[Fraction | None, str]:  # noqa: ANN401
+    """The number in the header, as it was meant (2.0045, not the nearest binary fraction), and its unit."""
+    zooms = header.get_zooms()
+    unit = "unknown"
+    if hasattr(header, "get_xyzt_units"):
+        try:
+            unit = header.get_xyzt_units()[1]
+        except KeyError:
+            unit = "of no known code"
+    value = zooms[3] if len(zooms) > 3 else np.float32(0)
+    return (seconds(str(value)) if np.isfinite(value) and value > 0 else None), unit
+
+
+def _header_tr(header: Any, path: Path) -> tuple[Fraction | None, list[str]]:  # noqa: ANN401
+    """The TR in seconds, None where the header states none, and what was assumed."""
+    raw, unit = _raw_tr(header)
+    if raw is None:
+        return None, []
+    if unit in UNITS:
+        tr = raw * UNITS[unit]
+        if not STATED_S[0] <= tr <= STATED_S[1]:
+            hint = "; are they milliseconds?" if unit == "sec" and raw > STATED_S[1] else ""
+            raise DataError(f"{path} states a TR of {float(raw):g} {unit}, which no scanner has{hint}; {ASK}")
+        return tr, []
+    if unit != "unknown" or not LIKELY_S[0] <= raw <= LIKELY_S[1]:
+        raise DataError(f"{path} states a TR of {float(raw):g} with a unit that is {unit}; {ASK}")
+    return raw, [f"the header names no unit of time; its TR of {float(raw):g} was taken for seconds"]
+
+
+def _overruled(header: Any, tr_s: Fraction | None) -> list[str]:  # noqa: ANN401
+    if tr_s is None:
+        return []
+    raw, unit = _raw_tr(header)
+    scale = {**UNITS, "unknown": Fraction(1)}.get(unit)
+    if raw is not None and scale is not None and abs(raw * scale - tr_s) < AGREE_S:
+        return []
+    said = "no TR" if raw is None else f"{float(raw):g} {unit}" if unit in UNITS else f"{float(raw):g} (unit {unit})"
+    return [f"the TR given, {float(tr_s):g} s, was used; the header says {said}"]
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    name = path.name.removesuffix(".gz")
+    beside = path.with_name(name[: name.rfind(".")] + ".json")
+    if not beside.is_file():
+        return {}
+    try:
+        content = json.loads(beside.read_text("utf-8"))
+    except ValueError as error:
+        raise DataError(f"{beside} is no JSON: {_line(error)}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{beside} must hold a JSON object with keys such as RepetitionTime")
+    return content
+
+
+def _sidecar_tr(sidecar: dict[str, Any], path: Path) -> Fraction | None:
+    value = sidecar.get("RepetitionTime")
+    if value is None:
+        return None
+    if not _is_number(value) or not STATED_S[0] <= seconds(value) <= STATED_S[1]:
+        raise DataError(f"the sidecar of {path} states a RepetitionTime of {value!r}; it is in seconds in BIDS; {ASK}")
+    return seconds(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _agreed(header: Fraction | None, sidecar: Fraction | None, path: Path) -> Fraction | None:
+    if header is not None and sidecar is not None and abs(header - sidecar) >= AGREE_S:
+        raise DataError(
+            f"{path} has a TR of {float(header):g} s in its header and of {float(sidecar):g} s in its sidecar; {ASK}"
+        )
+    return header if sidecar is None else sidecar
+
+
+def _slice_time_ref(sidecar: dict[str, Any], tr_s: Fraction | None, path: Path) -> float | None:
+    """When in its TR a volume was taken, 0 to 1: by name, by BIDS StartTime, or the middle of SliceTiming."""
+    if "slice_time_ref" in sidecar:
+        value = sidecar["slice_time_ref"]
+        part = float(value) if _is_number(value) else np.nan
+    elif tr_s is None:
+        return None
+    elif _is_number(sidecar.get("StartTime")):
+        part = sidecar["StartTime"] / float(tr_s)
+    elif isinstance(times := sidecar.get("SliceTiming"), list) and times and all(map(_is_number, times)):
+        part = median(times) / float(tr_s)
+    else:
+        return None
+    if not 0 <= part <= 1:
+        raise DataError(
+            f"the sidecar of {path} puts its slices at {part:g} of a TR; slice times are seconds within the TR"
+        )
+    return part

@@ -1,0 +1,137 @@
+"""What the author of a plugin implements: a frozen settings object whose methods are the five stages."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from giblet.errors import ConfigError
+from giblet.types import Aligned, Array, Features, FeatureSpec, Source, TRGrid
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Modality(BaseModel, ABC):
+    """One kind of signal. Fields are its settings (frozen, unknown keys refused); methods are its stages.
+
+    Only `extract` must be written. The defaults do for continuous features of any shape; a discrete signal sets
+    `num_classes` in its `spec`. Import torch and other heavy libraries inside the methods that need them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: ClassVar[str]
+    """The entry point's name, `KIND_NAME`."""
+    kind: ClassVar[str]
+    """What is measured: "video", "audio", "text", "fmri", or a kind of the plugin's own."""
+    role: ClassVar[Literal["stimulus", "brain"]] = "stimulus"
+    unit: ClassVar[str] = "a.u."
+
+    _state: dict[str, Array] = PrivateAttr(default_factory=dict)
+
+    @abstractmethod
+    def extract(self, source: Source) -> Iterator[Features]:
+        """Yield chunks of native-rate features, at most 64 MB each, with exact presentation times."""
+
+    def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:  # noqa: ARG002
+        """Learn what must be learned before extracting; `train[i]` lists the training TRs of `sources[i]` as slices.
+
+        Default: nothing. Return `self.fitted(name=array, ...)`; the state enters the cache key and the run's folder.
+        """
+        return self
+
+    def fitted(self, **state: Array) -> Self:
+        """A copy of this modality that carries the fitted arrays."""
+        copy = self.model_copy()
+        copy._state = {**self._state, **state}  # noqa: SLF001
+        return copy
+
+    def __eq__(self, other: object) -> bool:
+        """The same class, settings and fitted arrays."""
+        if not isinstance(other, Modality) or type(self) is not type(other):
+            return False
+        same_arrays = self.state.keys() == other.state.keys() and all(
+            np.array_equal(self.state[k], other.state[k]) for k in self.state
+        )
+        return self.settings() == other.settings() and same_arrays
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """What `fit` learned, by name."""
+        return self._state
+
+    def align(self, features: Features, grid: TRGrid) -> Aligned:
+        """Put features on the TR grid. Default: each sample in the TR that its presentation time falls in."""
+        from giblet.alignment import bin_features
+
+        return bin_features(features, grid)
+
+    def spec(self, aligned: Aligned) -> FeatureSpec:
+        """Describe one TR of this modality. Default: read off the features."""
+        values = aligned.features.values
+        sampling: Literal["frames", "events"] = "frames" if aligned.features.durations is None else "events"
+        return FeatureSpec(values.shape[1:], aligned.frames, str(values.dtype), self.unit, sampling=sampling)
+
+    def width(self, spec: FeatureSpec) -> int:  # noqa: ARG002
+        """The size of the code h that the trunk sees for one TR. Default 256."""
+        return 256
+
+    def clean(self, y: Array, blocks: Sequence[slice], tr_s: float) -> Array:  # noqa: ARG002
+        """Role "brain": take drift and the like out of [T, V], each split block by itself. Default: nothing."""
+        return y
+
+    def encode(self, spec: FeatureSpec, width: int) -> nn.Module:
+        """Build the encoder: `forward(x [n, F, *S], mask [n, F]) -> [n, width]`; row t depends on row t alone."""
+        from giblet.nn import FrameEncoder
+
+        return FrameEncoder(spec, width)
+
+    def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
+        """Build the decoder: `forward(h [n, width]) -> [n, F, *S]`, in the unit of the features, class logits last if discrete."""
+        from giblet.nn import FrameDecoder
+
+        return FrameDecoder(spec, width)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """How far the prediction is from the target, unreduced over TRs and frames: `[n, F]`. Default: squared error.
+
+        The core masks the frames that are not there and divides by the loss of the best constant predictor.
+        """
+        return (prediction - target.to(prediction.dtype)).square().flatten(2).mean(-1)
+
+    def summary(self, aligned: Aligned) -> Array:
+        """A few plain numbers a TR for the linear baselines, `[T, P]` float32. Default: mean and SD over the frames."""
+        out = []
+        for start in range(0, aligned.grid.n_trs, 32):
+            values, mask = aligned.rows(slice(start, start + 32))
+            x = np.ma.array(values.reshape(*mask.shape, -1).astype(np.float32))
+            x[~mask] = np.ma.masked
+            out.append(np.concatenate([x.mean(1).filled(0), x.std(1).filled(0)], axis=1))
+        return np.concatenate(out).astype(np.float32)
+
+    def reconstruct(self, features: Features, out: Path) -> Path:
+        """Write features as a file that a person can play or open; `out` has no suffix yet. Optional.
+
+        Raises
+        ------
+        ConfigError
+            If this modality only encodes.
+        """
+        raise ConfigError(f"{self.name} only encodes: {out.name} cannot be played back; choose another {self.kind}")
+
+    @classmethod
+    def can_reconstruct(cls) -> bool:
+        """Whether this modality turns its features back into a file."""
+        return cls.reconstruct is not Modality.reconstruct
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, as they stand in the config and the cache key."""
+        return self.model_dump(mode="json")

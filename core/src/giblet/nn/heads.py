@@ -1,0 +1,67 @@
+"""Default encoder and decoder for features of any shape, and the identity pair for features that need no training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from giblet.nn.temporal import FrameAxis, masked_mean
+from giblet.types import FeatureSpec
+
+
+class FrameEncoder(nn.Module):
+    """[n, F, *S], [n, F] -> [n, D]: frames to vectors, a convolution over the frames of the TR, two ways of pooling."""
+
+    def __init__(self, spec: FeatureSpec, width: int, hidden: int = 256) -> None:
+        super().__init__()
+        classes = spec.num_classes
+        self.embed = None if classes is None else nn.Embedding(classes, 16)
+        self.frame = nn.Sequential(nn.Linear(spec.size * (1 if classes is None else 16), hidden), nn.GELU())
+        self.conv = nn.Conv1d(hidden, hidden, 3, padding=1)
+        self.out = nn.Linear(2 * hidden, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, *S], [n, F] -> [n, D]."""
+        x = x.flatten(2) if self.embed is None else self.embed(x.flatten(2).long()).flatten(2)
+        x = self.frame(x.to(self.out.weight.dtype)) * mask.unsqueeze(-1)
+        late = torch.linspace(-1, 1, x.shape[1], device=x.device)[None, :, None]
+        x = torch.nn.functional.gelu(self.conv(x.transpose(1, 2)).transpose(1, 2)) + x
+        return self.out(torch.cat([masked_mean(x, mask), masked_mean(x * late, mask)], -1))
+
+
+class FrameDecoder(nn.Module):
+    """[n, D] -> [n, F, *S] (class logits last where the features are discrete)."""
+
+    def __init__(self, spec: FeatureSpec, width: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.shape = spec.shape if spec.num_classes is None else (*spec.shape, spec.num_classes)
+        self.start = nn.Sequential(nn.Linear(width, hidden), nn.GELU())
+        self.place = FrameAxis(spec.frames, hidden)
+        self.frame = nn.Sequential(nn.Conv1d(hidden, hidden, 3, padding=1), nn.GELU())
+        self.out = nn.Linear(hidden, spec.size * (spec.num_classes or 1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, F, *S]."""
+        x = self.place(self.start(h))
+        x = x + self.frame(x.transpose(1, 2)).transpose(1, 2)
+        return self.out(x).unflatten(-1, self.shape)
+
+
+class MaskedFlatten(nn.Module):
+    """Features that are their own code: the mean over the frames of a TR, flattened, [n, F, *S] -> [n, size]."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, *S], [n, F] -> [n, size]."""
+        return masked_mean(x.flatten(2).float(), mask)
+
+
+class UnflattenFrame(nn.Module):
+    """The way back from MaskedFlatten: [n, size] -> [n, F, *S], the same in every frame."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.frames, self.shape = spec.frames, spec.shape
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, size] -> [n, F, *S]."""
+        return h.unflatten(-1, self.shape).unsqueeze(1).expand(-1, self.frames, *self.shape)

@@ -1,0 +1,88 @@
+"""The folder of a run: what it was asked, what happened, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from giblet.errors import ConfigError, GibletError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and logs of one run."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, config: dict[str, Any], fingerprint: str) -> RunFolder:
+        """Create the folder, or go on with it when it holds the same run.
+
+        Raises
+        ------
+        ConfigError
+            If it holds another run, or something that is not a run.
+        GibletError
+            If it cannot be written.
+        """
+        folder = cls(path)
+        marker = path / "run.json"
+        if marker.exists():
+            if json.loads(marker.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+                raise ConfigError(
+                    f"{path} holds another run (other settings, inputs or version); give another --out, or --overwrite"
+                )
+        elif path.exists() and any(p.name != "demo" for p in path.iterdir()):
+            raise ConfigError(f"{path} is not empty and is no run; give another --out")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder.write_json("config.json", config)
+            folder.write_json("run.json", {"fingerprint": fingerprint})
+        except OSError as error:
+            raise GibletError(f"cannot write to {path}: {error.strerror}; give another --out") from None
+        return folder
+
+    def write_json(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Write JSON in one piece; what is not a finite number becomes null."""
+        tmp = self.path / f".{name}"
+        tmp.write_text(json.dumps(_plain(value), indent=1, allow_nan=False), encoding="utf-8")
+        tmp.replace(self.path / name)
+
+    def read_json(self, name: str) -> Any:  # noqa: ANN401
+        """A JSON file of this run, or None."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def log(self, row: dict[str, Any], name: str = "train.jsonl") -> None:
+        """Append one line."""
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_plain(row)) + "\n")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Log how long a stage took."""
+        started = time.monotonic()
+        yield
+        self.log({"stage": name, "seconds": round(time.monotonic() - started, 2)}, "log.jsonl")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,46 @@
+"""The first line of a report: what was found, and what must be said before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SIGNIFICANT = 0.05
+CLOSE = 0.01
+NOTHING_READ = 1.0
+
+
+def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
+    """One sentence on whether scans are predicted, and whether by more than ridge."""
+    r, best = fmri["r"], max(fmri["ridge_r"], fmri["banded_r"])
+    if plumbing:
+        return f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
+    if fmri["p"] > SIGNIFICANT or r <= fmri["null_p95"]:
+        return (
+            f"No relation between stimulus and scans was found: held-out r = {r:.3f}, "
+            f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})."
+        )
+    verdict = "better than" if r > best + CLOSE else "worse than" if r < best - CLOSE else "as well as"
+    return (
+        f"The model predicts held-out scans with r = {r:.3f}, {verdict} the better ridge ({best:.3f}); "
+        f"null 95th percentile {fmri['null_p95']:.3f}, p = {fmri['p']:.3f}."
+    )
+
+
+def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:
+    """What a reader must know: misalignment, losses stuck at their constant, smuggling."""
+    out = []
+    fmri = metrics["fmri"]
+    if fmri["lag_flag"]:
+        late = "late" if fmri["lag_s"] > 0 else "early"
+        out.append(
+            f"The scans seem misaligned: they come {abs(fmri['lag_s']):.1f} s too {late} for the stimulus. "
+            f"Check the onset, or run again with --offset moved by {-fmri['lag_s']:+.1f}."
+        )
+    for key in kinds:
+        loss = metrics.get(key, {}).get("loss", {}).get("measured")
+        if loss is not None and loss >= NOTHING_READ:
+            out.append(f"Nothing of the {key} is read from measured scans: its test loss, {loss:.2f}, is no better than a constant's.")
+    if metrics["smuggling"]["flag"]:
+        out.append(str(metrics["smuggling"]["text"]))
+    return out

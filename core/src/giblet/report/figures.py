@@ -1,0 +1,150 @@
+"""Drawings as SVG inside the page: their ink takes the colour of the text around them, light or dark."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from giblet.report.markup import Html, tag
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INK = "#010203"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b82c4", "#cf7420", "#2f9560", "#9a62c7", "#858b95"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#c2506e", "#2a9aa5", "#98892c", GREY)
+STYLE = {
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 10,
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "giblet",
+    "image.composite_image": False,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function in the page's style; glyphs that matplotlib's font lacks are the browser's business."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure without pyplot, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+@styled
+def svg(fig: Figure, alt: str) -> Html:
+    """A figure as an inline SVG; its ids are made unique, so that several live on one page."""
+    buffer = io.StringIO()
+    fig.savefig(buffer, format="svg", dpi=200, metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
+    text = re.sub(r"<metadata>.*?</metadata>|<g id=\"[^\"]*\"", _tidy, buffer.getvalue(), flags=re.DOTALL)
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    mark = "f" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{mark}", text)
+    head = tag("svg", role="img", aria_label=alt).removesuffix("></svg>")
+    return Html(text.replace("<svg", head, 1))
+
+
+def _tidy(match: re.Match[str]) -> str:
+    return "<g" if match[0].startswith("<g") else ""
+
+
+@styled
+def save_png(fig: Figure, path: Path) -> Path:
+    """A figure as a PNG on white, moved into place whole."""
+    from giblet.media import replacing
+
+    with replacing(path) as part:
+        fig.savefig(part, format="png", dpi=150, facecolor="white")
+    return path
+
+
+@styled
+def bars(values: Mapping[str, float], chance: float | None, chance_name: str, unit: str) -> Figure:
+    """Horizontal bars with their numbers, and a dashed line for what chance reaches."""
+    from giblet.report.markup import number
+
+    fig = new_figure(5.6, 0.32 * len(values) + 0.75)
+    ax = fig.add_subplot()
+    names = list(values)[::-1]
+    colours = [BLUE if n == "model" else GREY for n in names]
+    ax.barh(names, [values[n] for n in names], color=colours, height=0.62)
+    for row, name in enumerate(names):
+        ax.annotate(number(values[name]), (max(values[name], 0), row), (4, 0), textcoords="offset points", va="center")
+    if chance is not None:
+        ax.axvline(chance, color=INK, linestyle="--", linewidth=1)
+        ax.set_title(f"dashed: {chance_name}", loc="right", fontsize=8)
+    ax.axvline(0, color=INK, linewidth=0.6)
+    ax.margins(x=0.12)
+    ax.set_xlabel(unit)
+    return fig
+
+
+@styled
+def grouped(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], ceiling: Sequence[Any]) -> Figure:
+    """Bars of several series for each group, with the ceiling as a line over each group."""
+    fig = new_figure(max(4.2, 0.9 * len(groups) + 1.2), 2.9)
+    ax = fig.add_subplot()
+    width = 0.8 / len(series)
+    for k, (name, heights) in enumerate(series.items()):
+        at = [g - 0.4 + width * (k + 0.5) for g in range(len(groups))]
+        ax.bar(at, [h or 0 for h in heights], width * 0.92, label=name, color=(BLUE, ORANGE, GREEN)[k % 3])
+    known = [(g, c) for g, c in enumerate(ceiling) if c is not None]
+    if known:
+        ax.hlines(
+            [c for _, c in known], [g - 0.45 for g, _ in known], [g + 0.45 for g, _ in known], INK, label="ceiling"
+        )
+    ax.axhline(0, color=INK, linewidth=0.6)
+    turned = len(groups) > 7 or max(map(len, groups)) > 12
+    ax.set_xticks(range(len(groups)), groups, rotation=30 if turned else 0, ha="right" if turned else "center")
+    ax.set_ylabel("r")
+    fig.legend(loc="outside upper left", ncols=4, fontsize=8)
+    return fig
+
+
+@styled
+def curve(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """Training and validation loss of one stage over its steps; 1 is the best constant predictor."""
+    fig = new_figure(4.4, 2.7)
+    ax = fig.add_subplot()
+    for key, colour, marker in (("train", BLUE, None), ("validation", ORANGE, ".")):
+        points = [(r["step"], r[key]) for r in rows if r.get(key) is not None]
+        if points:
+            ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=1.3, label=key)
+    ax.axhline(1, color=INK, linestyle=":", linewidth=1)
+    ax.set_title(title, loc="left")
+    ax.set_xlabel("step")
+    ax.set_ylabel("relative loss")
+    ax.legend(fontsize=8)
+    return fig

@@ -1,0 +1,1 @@
+"""The parts of the page, one renderer each: `render(run)` gives a section, or None where its data is absent."""

@@ -1,0 +1,31 @@
+"""How each stage of training went."""
+
+from __future__ import annotations
+
+from giblet.report import legend
+from giblet.report.figures import curve, svg
+from giblet.report.markup import Html, Section, figure, html, number, paragraphs, tag
+from giblet.report.run_folder import RunFolder
+
+
+def render(run: RunFolder) -> Section | None:
+    """A curve for each stage."""
+    if not run.train:
+        return None
+    stages = list(dict.fromkeys(row["stage"] for row in run.train))
+    grid = tag("div", *(_stage(run, stage) for stage in stages), class_="grid curves")
+    return Section("training", "Training", html([grid, paragraphs(legend.RELATIVE_LOSS)]))
+
+
+def _stage(run: RunFolder, stage: str) -> Html:
+    rows = [row for row in run.train if row["stage"] == stage]
+    known = [row["validation"] for row in rows if row.get("validation") is not None]
+    best = f"best validation loss {number(min(known))}" if known else "no validation loss"
+    said = f"{stage}: {rows[-1]['step']:,} steps, {best}, {number(sum(_spent(rows)))} s."
+    return figure(svg(curve(rows, stage), f"Training curve of {said}"), said)
+
+
+def _spent(rows: list[dict[str, float]]) -> list[float]:
+    """Seconds of a stage; they count up from its start, or from its restart after a break."""
+    seconds = [float(row.get("seconds") or 0) for row in rows]
+    return [a for a, b in zip(seconds, [*seconds[1:], 0.0], strict=True) if b < a]

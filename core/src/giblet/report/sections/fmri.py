@@ -1,0 +1,95 @@
+"""How well held-out scans were predicted: by subject, by region, over the brain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from giblet.report.brain import mosaic, parcels, rows_of
+from giblet.report.figures import grouped, save_png, svg
+from giblet.report.markup import Html, Section, figure, html, number, paragraphs, table
+from giblet.report.run_folder import RunFolder
+
+COLUMNS = {
+    "r": "model r",
+    "ridge_r": "FIR ridge r",
+    "banded_r": "banded ridge r",
+    "ceiling": "ceiling",
+    "voxels": "voxels",
+}
+TRUTH = {
+    "ceiling": "true ceiling",
+    "ratio_to_ceiling": "model r / true ceiling",
+    "oracle_r": "r of the true signal",
+    "fir_r": "r of the best linear FIR",
+}
+
+
+def render(run: RunFolder) -> Section | None:
+    """Brain map, tables by region and subject, delays, and the truth where it is known."""
+    fmri = run.metrics.get("fmri", {})
+    parts = [
+        _brain(run),
+        _regions(fmri.get("regions") or {}),
+        _by("By subject, each against its own ceiling", "subject", fmri.get("subjects") or {}),
+        _timing(fmri),
+        _truth(run.metrics.get("truth") or {}),
+    ]
+    return Section("fmri", "Predicted scans", html(parts)) if any(parts) else None
+
+
+def _brain(run: RunFolder) -> Html:
+    if not rows_of(run.maps) or "r_group" not in run.maps:
+        return Html()
+    voxels = "mask" in run.maps
+    drawing = mosaic(run.maps) if voxels else parcels(run.maps)
+    save_png(drawing, run.path / "brain_map.png")
+    kind = "Axial slices" if voxels else "Bars for each parcel"
+    alt = f"{kind} of {', '.join(rows_of(run.maps))} for the group mean; the tables below give the numbers by region"
+    caption = "Group mean, held-out test blocks." + (
+        " The left of a slice is the left of the head. Model r and ceiling share one colour scale." if voxels else ""
+    )
+    return figure(svg(drawing, alt), caption, "wide")
+
+
+def _regions(regions: Mapping[str, Mapping[str, Any]]) -> Html:
+    if not regions:
+        return Html()
+    series = {
+        "model": [v.get("r") for v in regions.values()],
+        "FIR ridge": [v.get("ridge_r") for v in regions.values()],
+    }
+    drawing = grouped(list(regions), series, [v.get("ceiling") for v in regions.values()])
+    said = ", ".join(f"{k} {number(v.get('r'))}" for k, v in regions.items())
+    picture = figure(svg(drawing, f"Model r by region: {said}"), "Model and ridge by region; lines: ceiling.", "narrow")
+    return html([picture, _by("By region", "region", regions)])
+
+
+def _by(caption: str, what: str, rows: Mapping[str, Mapping[str, Any]]) -> Html:
+    if not rows:
+        return Html()
+    columns = {k: v for k, v in COLUMNS.items() if any(k in row for row in rows.values())}
+    return table(
+        caption, [what, *columns.values()], [[name, *(row.get(c) for c in columns)] for name, row in rows.items()]
+    )
+
+
+def _timing(fmri: Mapping[str, Any]) -> Html:
+    peaks = fmri.get("hrf_peak_s") or {}
+    rows = (
+        table("Peak of the learned response after an event (s)", ["region", "peak (s)"], list(peaks.items()))
+        if peaks
+        else None
+    )
+    lag = fmri.get("lag_s")
+    if lag is None:
+        return html([rows])
+    verdict = "flagged: check --offset and the order of the runs" if fmri.get("lag_flag") else "as expected"
+    return html([rows, paragraphs(f"Shift between scans and predictions that fits best: {number(lag)} s ({verdict}).")])
+
+
+def _truth(truth: Mapping[str, Any]) -> Html:
+    rows = [[TRUTH.get(k, k.replace("_", " ")), v] for k, v in truth.items() if isinstance(v, int | float)]
+    return (
+        table("What the demo world makes possible: its truth is known", ["measure", "value"], rows) if rows else Html()
+    )

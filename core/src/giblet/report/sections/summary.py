@@ -1,0 +1,78 @@
+"""What came out, in one sentence, with its warnings and the few numbers that carry it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from giblet.report import legend
+from giblet.report.figures import bars, svg
+from giblet.report.markup import Html, Section, figure, html, number, table, tag
+from giblet.report.run_folder import RunFolder
+
+SCORES = {
+    "r": "model",
+    "ridge_r": "FIR ridge",
+    "banded_r": "banded ridge",
+    "summary_ridge_r": "ridge on summaries",
+    "training_mean_r": "training mean",
+}
+
+
+def lead(run: RunFolder) -> Html:
+    """The summary sentence and the warnings: the first thing on the page."""
+    sentence = run.metrics.get("summary") or "This run wrote no summary."
+    warnings = [tag("p", tag("strong", "Warning. "), w, class_="warning") for w in run.metrics.get("warnings", [])]
+    return html([tag("p", sentence, class_="lead"), *warnings])
+
+
+def render(run: RunFolder) -> Section | None:
+    """Model, ridges, ceiling, null and p, for single subjects and the group mean."""
+    fmri = run.metrics.get("fmri")
+    if not fmri:
+        return None
+    group = fmri.get("group") or {}
+    head = ["measure", "single subjects, mean", *(["group mean"] if group else [])]
+    rows = [[title, *([c.get(key) for c in ([fmri, group] if group else [fmri])])] for key, title in _titles(fmri)]
+    parts = [_picture(fmri), table("Key numbers on held-out test blocks", head, rows), _legend(fmri)]
+    return Section("key", "Key numbers", html(parts))
+
+
+def _titles(fmri: dict[str, Any]) -> list[tuple[str, str]]:
+    named = [(k, f"r, {v}") for k, v in SCORES.items() if k in fmri]
+    kind = fmri.get("ceiling_kind")
+    named.append(("ceiling", f"ceiling ({kind})" if kind else "ceiling"))
+    more = {"ceiling_ratio": "model r / ceiling", "null_p95": "null, 95th percentile", "p": "p"}
+    return named + [(k, v) for k, v in more.items() if k in fmri]
+
+
+def _picture(fmri: dict[str, Any]) -> Html:
+    values = {title: fmri[key] for key, title in SCORES.items() if fmri.get(key) is not None}
+    if fmri.get("ceiling") is not None:
+        values["ceiling"] = fmri["ceiling"]
+    if not values:
+        return Html()
+    shown = ", ".join(f"{k} {number(v)}" for k, v in values.items())
+    null = fmri.get("null_p95")
+    alt = f"Bars of held-out r: {shown}" + ("" if null is None else f"; null 95th percentile {number(null)}")
+    return figure(
+        svg(bars(values, null, "95th percentile of the null", "held-out r"), alt),
+        "Held-out r, mean over single subjects.",
+        "narrow",
+    )
+
+
+def _legend(fmri: dict[str, Any]) -> Html:
+    ceiling = fmri.get("ceiling_kind") or "how well any model could predict this target"
+    if fmri.get("ceiling") is None:
+        ceiling = "not known here: it takes repeats of a stimulus, or at least 6 people"
+    meanings = {
+        "r": legend.R,
+        "FIR ridge": legend.RIDGE,
+        "banded ridge": legend.BANDED if "banded_r" in fmri else None,
+        "ridge on summaries": legend.SUMMARY_RIDGE if "summary_ridge_r" in fmri else None,
+        "training mean": legend.MEAN if "training_mean_r" in fmri else None,
+        "ceiling": ceiling + ".",
+        "null": f"r of predictions that belong to another time ({fmri.get('null_kind') or 'kind not stated'}).",
+        "p": "share of null scores that reach the model's, (1 + k) / (1 + n).",
+    }
+    return tag("dl", *([tag("dt", k), tag("dd", v)] for k, v in meanings.items() if v))

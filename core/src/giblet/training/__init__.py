@@ -1,0 +1,17 @@
+"""The loop, and the three things that it trains: front ends, trunk, decoders."""
+
+from giblet.training.codes import compute_codes
+from giblet.training.decoders import DecoderTask
+from giblet.training.front_ends import FrontEndTask
+from giblet.training.trainer import Schedule, Task, fit
+from giblet.training.trunk import TrunkTask
+
+__all__ = [
+    "DecoderTask",
+    "FrontEndTask",
+    "Schedule",
+    "Task",
+    "TrunkTask",
+    "compute_codes",
+    "fit",
+]

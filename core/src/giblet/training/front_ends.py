@@ -1,0 +1,62 @@
+"""Stage (a): each modality's encoder and decoder learn to give one TR of features back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from giblet.data.dataset import Timeline
+from giblet.model import ModalityNets, RelativeLoss
+from giblet.types import Aligned, Int
+
+
+def training_parts(timelines: Sequence[Timeline], name: str, label: Any = "train") -> list[tuple[Aligned, Int]]:  # noqa: ANN401
+    """Where a modality is there in blocks of one purpose: aligned features and TRs, run by run."""
+    parts = []
+    for t in timelines:
+        aligned, trs = t.aligned[name], t.trs(label)
+        parts.append((aligned, trs[aligned.valid[trs]]))
+    return parts
+
+
+class FrontEndTask:
+    """One modality's autoencoder on single TRs, 16 shuffled training TRs a step."""
+
+    def __init__(self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], batch: int, decay: float) -> None:
+        self.name, self.nets, self.relative, self.batch, self.decay = f"front-end {nets.kind}", nets, loss, batch, decay
+        self.module = nn.ModuleDict({"encoder": nets.encoder, "decoder": nets.decoder})
+        self.train_parts = training_parts(timelines, nets.name)
+        self.validation_parts = training_parts(timelines, nets.name, "validation")
+        self.index = [(i, int(t)) for i, (_, trs) in enumerate(self.train_parts) for t in trs]
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters, lightly decayed."""
+        return [{"params": list(self.module.parameters()), "weight_decay": self.decay}]
+
+    def _read(self, parts: list[tuple[Aligned, Int]], part: int, trs: Int) -> tuple[Tensor, Tensor]:
+        values, mask = parts[part][0].rows(trs, self.nets.spec.frames)
+        return torch.from_numpy(values), torch.from_numpy(mask)
+
+    def loss(self, step: int) -> Tensor:
+        """Relative loss of a random batch of training TRs."""
+        per_epoch = max(1, len(self.index) // self.batch)
+        epoch, k = divmod(step, per_epoch)
+        order = torch.randperm(len(self.index), generator=torch.Generator().manual_seed(epoch)).tolist()
+        chosen = [self.index[i] for i in order[k * self.batch : (k + 1) * self.batch]]
+        rows = [self._read(self.train_parts, i, torch.tensor([t]).numpy()) for i, t in chosen]
+        x, mask = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
+        return self.relative(self.nets.decoder(self.nets.encoder(x, mask)), x, mask)
+
+    def validate(self) -> float:
+        """Relative loss on the validation TRs."""
+        total = n = 0.0
+        for i, (_, trs) in enumerate(self.validation_parts):
+            for start in range(0, len(trs), self.batch):
+                x, mask = self._read(self.validation_parts, i, trs[start : start + self.batch])
+                weight = float(mask.sum())
+                total += float(self.relative(self.nets.decoder(self.nets.encoder(x, mask)), x, mask)) * weight
+                n += weight
+        return total / max(n, 1.0)

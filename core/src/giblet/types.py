@@ -1,0 +1,211 @@
+"""The data contracts: arrays that travel with their clock.
+
+Axis letters, used everywhere: `B` batch, `T` TRs, `F` native frames in a TR, `C` channels or codebooks, `D` latent,
+`V` voxels or parcels, `N` native samples, `P` summary features; `*S` is the shape of one native frame.
+Times are exact: an integer tick times a rational timebase. Floats appear only where a person reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.errors import DataError
+
+Int = NDArray[np.int64]
+Float = NDArray[np.floating[Any]]
+Array = NDArray[Any]
+Sampling = Literal["frames", "events"]
+
+EVENT_TIMEBASE = Fraction(1, 1_000_000)
+
+
+def seconds(value: float | str | Fraction) -> Fraction:
+    """The exact time that a person meant: 2.0045 is 4009/2000, not the nearest binary fraction.
+
+    Raises
+    ------
+    DataError
+        If the value is not a finite number.
+    """
+    try:
+        return value if isinstance(value, Fraction) else Fraction(str(value))
+    except ValueError:
+        raise DataError(f"{value!r} is not a time in seconds; give a finite number such as 1.5") from None
+
+
+@dataclass(frozen=True, slots=True)
+class TRGrid:
+    """The scanner's clock: TR k covers `[start_s + k * tr_s, start_s + (k + 1) * tr_s)` of stimulus time."""
+
+    tr_s: Fraction
+    n_trs: int
+    start_s: Fraction = Fraction(0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tr_s", seconds(self.tr_s))
+        object.__setattr__(self, "start_s", seconds(self.start_s))
+        if self.tr_s <= 0:
+            raise DataError(f"a TR of {float(self.tr_s)} s is not positive; give the repetition time in seconds")
+        if self.n_trs < 0:
+            raise DataError(f"a grid cannot have {self.n_trs} TRs")
+
+    @property
+    def stop_s(self) -> Fraction:
+        """The end of the last TR, in seconds of stimulus time."""
+        return self.start_s + self.n_trs * self.tr_s
+
+    def onsets_s(self) -> NDArray[np.float64]:
+        """Where each TR begins, [T], in seconds of stimulus time."""
+        return np.array([float(self.start_s + k * self.tr_s) for k in range(self.n_trs)])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One stream of one file: picklable, so that a worker can extract it.
+
+    `stream` names a stream inside the file ("0", "1", ... counted within its kind; "embedded" for captions in a film);
+    None takes the file's own choice. `start_s` and `stop_s` cut it, in seconds of stimulus time.
+    """
+
+    path: Path
+    stream: str | None = None
+    run: str | None = None
+    subject: str | None = None
+    start_s: Fraction | None = None
+    stop_s: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Native-rate features: `values` [N, *S]; sample n is presented at `ticks[n] * timebase` seconds.
+
+    Events carry `durations` [N] in ticks. `attrs` holds what reconstruction needs and the samples do not say, such as
+    `n_samples` and `rate_hz` of a sound, or `texts` of annotations (a list as long as N).
+    """
+
+    values: Array
+    ticks: Int
+    timebase: Fraction
+    durations: Int | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.ticks):
+            raise DataError(f"features have {len(self.values)} samples but {len(self.ticks)} times")
+
+    @classmethod
+    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, **attrs: Any) -> Features:  # noqa: ANN401
+        """Features at a constant rate; `first` is the index of the first sample."""
+        return cls(values, np.arange(first, first + len(values), dtype=np.int64), 1 / Fraction(rate_hz), attrs=attrs)
+
+    @classmethod
+    def events(cls, values: Array, onset_s: Iterable[float], duration_s: Iterable[float], **attrs: Any) -> Features:  # noqa: ANN401
+        """Features of events, onset and duration in seconds, kept to the microsecond."""
+        to_ticks = [np.rint(np.asarray(list(x), np.float64) / float(EVENT_TIMEBASE)) for x in (onset_s, duration_s)]
+        return cls(values, to_ticks[0].astype(np.int64), EVENT_TIMEBASE, to_ticks[1].astype(np.int64), attrs)
+
+    @property
+    def onset_s(self) -> NDArray[np.float64]:
+        """Presentation times in seconds, [N]."""
+        return self.ticks * float(self.timebase)
+
+    def with_values(self, values: Array, **attrs: Any) -> Features:  # noqa: ANN401
+        """The same clock with other values, [N, *]."""
+        return replace(self, values=values, attrs={**self.attrs, **attrs})
+
+    @staticmethod
+    def concat(chunks: Iterable[Features]) -> Features:
+        """Join chunks of one stream; list attributes as long as their chunk are joined, others are the last one's.
+
+        Raises
+        ------
+        DataError
+            If there is no chunk, or the chunks have different timebases.
+        """
+        parts = list(chunks)
+        if not parts:
+            raise DataError("the stream is empty: it gave no features at all")
+        if len({p.timebase for p in parts}) > 1:
+            raise DataError("the chunks of one stream must share one timebase")
+        durations = [p.durations for p in parts]
+        return Features(
+            np.concatenate([p.values for p in parts]),
+            np.concatenate([p.ticks for p in parts]),
+            parts[0].timebase,
+            None if durations[0] is None else np.concatenate([d for d in durations if d is not None]),
+            join_attrs(parts),
+        )
+
+
+def join_attrs(parts: Iterable[Features]) -> dict[str, Any]:
+    """The attributes of joined chunks: per-sample lists one after the other, everything else from the last chunk."""
+    attrs: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.attrs.items():
+            per_sample = isinstance(value, list) and len(value) == len(part.values)
+            attrs[key] = [*attrs.get(key, []), *value] if per_sample else value
+    return attrs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aligned:
+    """Features on a TR grid: TR t holds native samples `first[t] : first[t] + count[t]` of `features`.
+
+    Nothing is copied or averaged: the time course inside a TR is kept, and padding to the most frames of a TR happens
+    when rows are read. A TR without samples has count 0 and is masked.
+    """
+
+    features: Features
+    grid: TRGrid
+    first: Int
+    count: Int
+
+    @property
+    def frames(self) -> int:
+        """F, the most native frames in any TR."""
+        return int(self.count.max(initial=0))
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which TRs have at least one sample, [T]."""
+        return self.count > 0
+
+    def rows(self, trs: Int | slice, frames: int | None = None) -> tuple[Array, NDArray[np.bool_]]:
+        """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of the frames that are there."""
+        first, count = self.first[trs], self.count[trs]
+        width = self.frames if frames is None else frames
+        mask = np.arange(width) < count[:, None]
+        out = np.zeros((len(first), width, *self.features.values.shape[1:]), self.features.values.dtype)
+        for row, (start, n) in enumerate(zip(first, count, strict=True)):
+            n = min(n, width)
+            out[row, :n] = self.features.values[start : start + n]
+        return out, mask
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """What one TR of a modality looks like: F frames of shape *S.
+
+    Sizes are read off the data, never typed by hand. `num_classes` is set for discrete features, which are resampled
+    by nearest, never averaged and never convolved. `hemodynamics="applied"` says that the values already carry an HRF.
+    """
+
+    shape: tuple[int, ...]
+    frames: int
+    dtype: str = "float32"
+    unit: str = "a.u."
+    num_classes: int | None = None
+    sampling: Sampling = "frames"
+    hemodynamics: Literal["none", "applied"] = "none"
+
+    @property
+    def size(self) -> int:
+        """The number of values in one frame."""
+        return int(np.prod(self.shape, dtype=np.int64))

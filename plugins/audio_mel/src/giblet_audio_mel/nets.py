@@ -1,0 +1,92 @@
+"""Nets that keep time inside a TR: smooth patterns of time and pitch, known from the start, and what training adds."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from giblet.types import FeatureSpec
+
+CHANNELS = (32, 48, 64)
+STRIDE = 8
+TYPICAL = 0.05
+"""Coefficient (i, j) of speech and music, in units of `scale_db`, has an SD near 0.05 / sqrt((1 + i) (1 + j))."""
+
+
+def cosines(n: int, k: int) -> Tensor:
+    """The first k patterns of the orthonormal DCT-II over n places, [k, n]."""
+    place, order = torch.arange(n) + 0.5, torch.arange(k)[:, None]
+    waves = torch.cos(torch.pi * order * place / n) * (2 / n) ** 0.5
+    waves[0] /= 2**0.5
+    return waves
+
+
+def patterns(spec: FeatureSpec, width: int) -> tuple[int, int]:
+    """How many patterns over time and over mel bands fit in a code of this width; at 256: 21 and 12."""
+    bands = min(spec.size, max(1, round((0.57 * width) ** 0.5)))
+    return min(spec.frames, max(1, width // bands)), bands
+
+
+class Cosine(nn.Module):
+    """The two-dimensional DCT of a TR, scaled so that each coefficient of natural sound is of order one; not trained."""
+
+    def __init__(self, spec: FeatureSpec, width: int) -> None:
+        super().__init__()
+        times, bands = patterns(spec, width)
+        size = torch.outer(1.0 + torch.arange(times), 1.0 + torch.arange(bands)).sqrt() / TYPICAL
+        self.time = nn.Buffer(cosines(spec.frames, times) / spec.frames**0.5, persistent=False)
+        self.band = nn.Buffer(cosines(spec.size, bands) / spec.size**0.5, persistent=False)
+        self.gain = nn.Buffer(size, persistent=False)
+
+
+class MelEncoder(Cosine):
+    """[n, F, M] dB, [n, F] -> [n, D]: coefficients of the patterns, plus three strided convolutions over time."""
+
+    def __init__(self, spec: FeatureSpec, width: int, centre_db: float, scale_db: float) -> None:
+        super().__init__(spec, width)
+        self.centre_db, self.scale_db = centre_db, scale_db
+        a, b, c = CHANNELS
+        self.conv = nn.Sequential(
+            nn.Conv1d(spec.size + 1, a, 5, 2, 2), nn.GELU(),
+            nn.Conv1d(a, b, 5, 2, 2), nn.GELU(),
+            nn.Conv1d(b, c, 5, 2, 2), nn.GELU(),
+        )  # fmt: skip
+        self.mix = nn.Linear(self.gain.numel(), width)
+        self.more = nn.Linear(c * ceil(spec.frames / STRIDE), width, bias=False)
+        nn.init.eye_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.more.weight)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, M], [n, F] -> [n, D]."""
+        there = mask.unsqueeze(-1).to(self.gain.dtype)
+        x = (x.to(there.dtype).flatten(2) - self.centre_db) / self.scale_db * there
+        smooth = (self.time @ x @ self.band.T * self.gain).flatten(1)
+        local = self.conv(torch.cat([x, there], -1).transpose(1, 2))
+        return self.mix(smooth) + self.more(local.flatten(1))
+
+
+class MelDecoder(Cosine):
+    """[n, D] -> [n, F, M] dB: the patterns, refined by convolutions over the frames."""
+
+    def __init__(self, spec: FeatureSpec, width: int, centre_db: float, scale_db: float) -> None:
+        super().__init__(spec, width)
+        self.shape, self.centre_db, self.scale_db = spec.shape, centre_db, scale_db
+        hidden = CHANNELS[1]
+        self.mix = nn.Linear(width, self.gain.numel())
+        self.refine = nn.Sequential(
+            nn.Conv1d(spec.size, hidden, 3, padding=1), nn.GELU(), nn.Conv1d(hidden, spec.size, 3, padding=1)
+        )
+        nn.init.eye_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.refine[2].weight)
+        nn.init.zeros_(self.refine[2].bias)
+        self.gain = nn.Buffer(spec.frames * spec.size / self.gain, persistent=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, F, M]."""
+        smooth = self.time.T @ (self.mix(h).unflatten(1, self.gain.shape) * self.gain) @ self.band
+        x = smooth + self.refine(smooth.transpose(1, 2)).transpose(1, 2)
+        return (x * self.scale_db + self.centre_db).unflatten(2, self.shape)

