@@ -11,8 +11,11 @@ else
   [ -x "$uv" ] || python3 -m pip install --quiet --disable-pip-version-check --target "$here/.uv" 'uv>=0.9' >&2
 fi
 
-# --inexact keeps plugins that you installed beside ours.
-"$uv" sync --quiet --inexact --all-packages --project "$here" >&2
+# --inexact keeps plugins that you installed beside ours. The first time, bytecode is compiled at once, on all cores:
+# the libraries' thousands of files would otherwise be compiled one by one by whatever imports them first.
+[ -d "$here/.venv" ] && compile="" || compile="--compile-bytecode"
+# shellcheck disable=SC2086
+"$uv" sync --quiet --inexact --all-packages $compile --project "$here" >&2
 export VIRTUAL_ENV="$here/.venv" PATH="$here/.venv/bin:$(dirname "$uv"):$PATH"
 if [ $# -eq 0 ]; then
   echo "usage: ./do COMMAND [ARGUMENT...], for example: ./do giblet run" >&2

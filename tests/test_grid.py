@@ -3,12 +3,11 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-
 from giblet import Features, TRGrid, seconds
 from giblet.alignment import bin_frames, resample, unbin
 from giblet.alignment.grid import overlap
+from hypothesis import given
+from hypothesis import strategies as st
 
 TRS = st.sampled_from(["0.72", "1.0", "1.5", "2.0", "2.0045", "0.8"])
 RATES = st.sampled_from([Fraction(25), Fraction(75), Fraction(24000, 1001), Fraction(22050, 256), Fraction(12)])

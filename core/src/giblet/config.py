@@ -1,21 +1,20 @@
-"""One object describes a run: it comes from flags, a file and `key=value` overrides, and goes whole into the run's folder."""
+"""One object describes a run: it comes from flags and `key=value` overrides, and goes whole into the run's folder."""
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from giblet.errors import ConfigError
+from giblet.errors import ConfigError, did_you_mean
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -26,9 +25,15 @@ class ModelConfig(Section):
     hemodynamics: Literal["learned", "canonical", "fir", "shift", "none"] = Field(
         "learned", description="what joins latent and BOLD in time"
     )
-    kernel_s: float = Field(30.0, gt=0, description="length of the hemodynamic kernels, each way; 24-30 s under an hour of data")
-    basis: int = Field(3, ge=1, le=7, description="kernels a latent unit; more than 1 lets a voxel choose its own delay")
-    substeps: int = Field(1, ge=1, le=16, description="parts of a TR that latent units stand for, for timing below the TR")
+    kernel_s: float = Field(
+        30.0, gt=0, description="length of the hemodynamic kernels, each way; 24-30 s under an hour of data"
+    )
+    basis: int = Field(
+        3, ge=1, le=7, description="kernels a latent unit; more than 1 lets a voxel choose its own delay"
+    )
+    substeps: int = Field(
+        1, ge=1, le=16, description="parts of a TR that latent units stand for, for timing below the TR"
+    )
     shift_s: float = Field(5.0, ge=0, description="the delay of hemodynamics=shift")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout on each modality's code")
     modality_dropout: float = Field(0.3, ge=0, lt=1, description="chance to leave a modality out of a window")
@@ -38,17 +43,17 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How long and how carefully each stage trains."""
 
-    front_end_steps: int = Field(1200, ge=1)
+    front_end_steps: int = Field(500, ge=1, description="most steps that a modality's own encoder and decoder train")
     front_end_batch: int = Field(16, ge=1, description="TRs a step")
     front_end_decay: float = Field(0.01, ge=0, description="weight decay of the front ends")
-    trunk_steps: int = Field(1200, ge=1)
-    decoder_steps: int = Field(600, ge=1)
+    trunk_steps: int = Field(1200, ge=1, description="most steps of the trunk, from features to BOLD and back")
+    decoder_steps: int = Field(600, ge=1, description="most steps of the decoders on brain input")
     windows: int = Field(8, ge=1, description="B, windows a step")
     window_trs: int = Field(64, ge=20, description="W, supervised TRs a window")
-    subjects: int = Field(6, ge=1, description="people a step")
+    subjects: int = Field(3, ge=1, description="people a step")
     decoded_trs: int = Field(16, ge=1, description="TRs a step that the decoders make in full")
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.1, ge=0)
+    lr: float = Field(1e-3, gt=0, description="largest learning rate; it warms up and falls as a cosine")
+    weight_decay: float = Field(0.1, ge=0, description="weight decay of everything that has none of its own")
     head_weight_decay: float = Field(1.0, ge=0, description="weight decay of the brain heads")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     patience: int = Field(6, ge=1, description="validations without a better score before a stage stops")
@@ -58,15 +63,17 @@ class TrainConfig(Section):
 class SplitConfig(Section):
     """One split in contiguous blocks with a gap."""
 
-    train: float = Field(0.7, gt=0, lt=1)
-    validation: float = Field(0.1, gt=0, lt=1)
-    gap_s: float | None = Field(None, description="seconds between blocks; default and least: max(60 s, both kernels and context)")
+    train: float = Field(0.7, gt=0, lt=1, description="share of the TRs between the gaps")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the TRs between the gaps; the rest is the test")
+    gap_s: float | None = Field(
+        None, description="seconds between blocks; default and least: max(60 s, both kernels and context)"
+    )
 
 
 class EvaluateConfig(Section):
     """Tests and controls."""
 
-    null_shifts: int = Field(1000, ge=40)
+    null_shifts: int = Field(1000, ge=40, description="most shifts of the prediction against the scan for the null")
     noise_draws: int = Field(4, ge=1, description="draws of residual noise for decode(y_hat + noise)")
     banded_candidates: int = Field(20, ge=1, description="random weightings of the modalities that banded ridge tries")
     reconstruct_s: float = Field(60.0, gt=0, description="seconds of the test block that are written as film and sound")
@@ -83,13 +90,13 @@ SECTIONS: dict[str, type[Section]] = {
 class RunConfig(Section):
     """Everything that decides what a run computes."""
 
-    seed: int = 0
+    seed: int = Field(0, description="everything that is drawn follows from it")
     modalities: dict[str, str] = Field(default_factory=dict, description="kind -> plugin, e.g. video -> video_s3d")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="kind -> settings of its plugin")
-    model: ModelConfig = ModelConfig()
-    train: TrainConfig = TrainConfig()
-    split: SplitConfig = SplitConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    model: ModelConfig = Field(ModelConfig(), description="the autoencoder")
+    train: TrainConfig = Field(TrainConfig(), description="its training")
+    split: SplitConfig = Field(SplitConfig(), description="which TRs train, validate and test")
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="tests and controls")
     plumbing: bool = Field(False, description="train and score on the same TRs, labelled so")
 
 
@@ -117,14 +124,14 @@ def parse_overrides(pairs: Iterable[str], kinds: Iterable[str]) -> dict[str, dic
         if not (equals and dot and key):
             raise ConfigError(f"-o {pair!r} is not SECTION.KEY=VALUE, for example -o train.trunk_steps=500")
         if section not in known:
-            near = difflib.get_close_matches(section, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"-o {pair!r}: no section {section!r}; {hint}there are: {', '.join(known)}")
+            raise ConfigError(f"-o {pair!r}: no section {section!r}; {did_you_mean(section, known)}")
         nested.setdefault(section, {})[key] = parse_value(value)
     return nested
 
 
-def build_config(modalities: dict[str, str], overrides: dict[str, dict[str, Any]], *, seed: int, plumbing: bool) -> RunConfig:
+def build_config(
+    modalities: dict[str, str], overrides: dict[str, dict[str, Any]], *, seed: int, plumbing: bool
+) -> RunConfig:
     """The run's config; overrides of sections that are not the config's own are the modalities' settings.
 
     Raises
@@ -141,10 +148,15 @@ def build_config(modalities: dict[str, str], overrides: dict[str, dict[str, Any]
             **{k: cls(**overrides.get(k, {})) for k, cls in SECTIONS.items()},
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        cls = next((c for n, c in SECTIONS.items() if c.__name__ == error.title), RunConfig)
-        section = next((n for n, c in SECTIONS.items() if c is cls), "config")
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(f"no setting {section}.{key}; there are: {', '.join(cls.model_fields)}") from None
-        raise ConfigError(f"{section}.{key} = {first['input']!r} is not possible: {first['msg']}") from None
+        raise ConfigError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for the first thing that is wrong: the setting, its value, what it may be."""
+    first = error.errors()[0]
+    section = next((name for name, cls in SECTIONS.items() if cls.__name__ == error.title), "config")
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        legal = SECTIONS.get(section, RunConfig).model_fields
+        return f"no setting {section}.{key}; {did_you_mean(key, legal)}"
+    return f"{section}.{key} = {first['input']!r} is not possible: {first['msg']}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class GibletError(Exception):
     """Base of everything that giblet raises on purpose; the command line prints it as one line.
@@ -34,3 +36,12 @@ class WeightsError(GibletError):
     """A model's weights that cannot be had here."""
 
     exit_code = 2
+
+
+def did_you_mean(value: str, legal: Iterable[str]) -> str:
+    """The end of an error about a name that does not exist: the nearest legal one, and all of them."""
+    import difflib
+
+    names = list(legal)
+    near = difflib.get_close_matches(value, names, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"there are: {', '.join(names) or 'none'}"

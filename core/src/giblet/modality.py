@@ -39,7 +39,7 @@ class Modality(BaseModel, ABC):
     def extract(self, source: Source) -> Iterator[Features]:
         """Yield chunks of native-rate features, at most 64 MB each, with exact presentation times."""
 
-    def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:  # noqa: ARG002
+    def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:
         """Learn what must be learned before extracting; `train[i]` lists the training TRs of `sources[i]` as slices.
 
         Default: nothing. Return `self.fitted(name=array, ...)`; the state enters the cache key and the run's folder.
@@ -49,7 +49,7 @@ class Modality(BaseModel, ABC):
     def fitted(self, **state: Array) -> Self:
         """A copy of this modality that carries the fitted arrays."""
         copy = self.model_copy()
-        copy._state = {**self._state, **state}  # noqa: SLF001
+        copy._state = {**self._state, **state}
         return copy
 
     def __eq__(self, other: object) -> bool:
@@ -80,11 +80,11 @@ class Modality(BaseModel, ABC):
         sampling: Literal["frames", "events"] = "frames" if aligned.features.durations is None else "events"
         return FeatureSpec(values.shape[1:], aligned.frames, str(values.dtype), self.unit, sampling=sampling)
 
-    def width(self, spec: FeatureSpec) -> int:  # noqa: ARG002
+    def width(self, spec: FeatureSpec) -> int:
         """The size of the code h that the trunk sees for one TR. Default 256."""
         return 256
 
-    def clean(self, y: Array, blocks: Sequence[slice], tr_s: float) -> Array:  # noqa: ARG002
+    def clean(self, y: Array, blocks: Sequence[slice], tr_s: float) -> Array:
         """Role "brain": take drift and the like out of [T, V], each split block by itself. Default: nothing."""
         return y
 

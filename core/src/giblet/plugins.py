@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from giblet import hookspecs
-from giblet.errors import ConfigError, GibletError, PluginError
+from giblet.errors import ConfigError, GibletError, PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from giblet.modality import Modality
+    from giblet.types import Features, Source
 
 GROUP = "giblet"
 WRAPPERS = "giblet.wrappers"
 STAGES = ("extract", "align", "encode", "decode", "reconstruct")
+HOOKS = ("register_modalities", *STAGES)
+ROLES = ("stimulus", "brain")
 
 
 @dataclass
@@ -49,8 +51,8 @@ class CoreStages:
     """giblet's own implementation of the stages: call the modality's method of the same name."""
 
     @hookspecs.hookimpl(trylast=True)
-    def extract(self, modality: Any, source: Any) -> Any:  # noqa: ANN401, D102
-        return modality.extract(source)
+    def extract(self, modality: Modality, source: Source) -> Iterator[Features]:  # noqa: D102
+        return checked_chunks(modality, source)
 
     @hookspecs.hookimpl(trylast=True)
     def align(self, modality: Any, features: Any, grid: Any) -> Any:  # noqa: ANN401, D102
@@ -67,6 +69,25 @@ class CoreStages:
     @hookspecs.hookimpl(trylast=True)
     def reconstruct(self, modality: Any, features: Any, out: Any) -> Any:  # noqa: ANN401, D102
         return modality.reconstruct(features, out)
+
+
+def checked_chunks(modality: Modality, source: Source) -> Iterator[Features]:
+    """What a modality extracts, one chunk after the other.
+
+    Raises
+    ------
+    PluginError
+        If it yields something other than features, or gives no chunks to go through.
+    """
+    from giblet.types import Features
+
+    given: object = modality.extract(source)
+    if not isinstance(given, Iterable):
+        raise PluginError(f"{modality.name}: extract must yield Features, not return {type(given).__name__}")
+    for chunk in given:
+        if not isinstance(chunk, Features):
+            raise PluginError(f"{modality.name}: extract must yield Features, not {type(chunk).__name__}")
+        yield chunk
 
 
 class Registry:
@@ -110,7 +131,7 @@ class Registry:
             plugin.loaded = True
             try:
                 self._register(plugin)
-            except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong must stay its own problem
+            except (Exception, SystemExit) as error:
                 plugin.error, plugin.modalities = _explain(error), {}
                 if self.pm.has_plugin(name):
                     self.pm.unregister(name=name)
@@ -118,27 +139,40 @@ class Registry:
 
     def _register(self, plugin: Plugin) -> None:
         module = plugin.load()
-        self.pm.register(module, name=plugin.name)
-        _refuse_stages(module, self.pm, plugin)
-        self.pm.check_pending()
-        others = [p for n, p in self.pm.list_name_plugin() if n != plugin.name and p is not None]
+        if not self.pm.is_registered(module):  # one module may stand behind several entry points
+            self.pm.register(module, name=plugin.name)
+        _check_hooks(module, self.pm, plugin)
+        others = [p for p in self.pm.get_plugins() if p is not module]
         classes = self.pm.subset_hook_caller("register_modalities", others)()
         for cls in (c for batch in classes for c in batch):
-            _check_class(cls, plugin)
+            check_class(cls)
+            if cls.name in plugin.modalities:
+                raise PluginError(f"register_modalities() returned two classes named {cls.name!r}")
             plugin.modalities[cls.name] = cls
         if plugin.name not in plugin.modalities:
             found = ", ".join(sorted(plugin.modalities)) or "nothing"
             raise PluginError(f"the entry point is {plugin.name!r}, but register_modalities() returned {found}")
 
     def load_wrappers(self) -> list[str]:
-        """Load what wraps the stages of every run (entry points of `giblet.wrappers`); their names, for the report."""
+        """Load what wraps the stages of every run (entry points of `giblet.wrappers`); their names, for the report.
+
+        Raises
+        ------
+        PluginError
+            If one is broken: it may change what a run computes, so no run leaves it out in silence.
+        """
         for point in sorted(entry_points(group=WRAPPERS), key=lambda p: p.name):
-            module = point.load()
             plugin = _plugin(point)
-            self.pm.register(module, name=f"wrapper:{point.name}")
-            _refuse_stages(module, self.pm, plugin)
+            try:
+                module = point.load()
+                self.pm.register(module, name=f"wrapper:{point.name}")
+                _check_hooks(module, self.pm, plugin)
+            except (Exception, SystemExit) as error:
+                raise PluginError(
+                    f"{point.name!r} of {plugin.owner}, which wraps the stages of every run, does not load: "
+                    f"{_explain(error)}; repair or uninstall it"
+                ) from error
             self.wrappers.append(f"{point.name} ({plugin.owner})")
-        self.pm.check_pending()
         return self.wrappers
 
     def modality_class(self, name: str) -> type[Modality]:
@@ -152,12 +186,14 @@ class Registry:
         if name in self.clashes:
             raise PluginError(str(self.clashes[name][0].error))
         if name not in self.plugins:
-            near = difflib.get_close_matches(name, self.plugins, 1)
-            hint = f"did you mean {near[0]!r}?" if near else "`giblet plugins` lists them"
-            raise PluginError(f"no plugin {name!r}; installed: {', '.join(sorted(self.plugins))}; {hint}")
+            raise PluginError(
+                f"no plugin {name!r}; {did_you_mean(name, sorted(self.plugins))}; `giblet plugins` tells more"
+            )
         plugin = self.load(name)
         if plugin.error:
-            raise PluginError(f"plugin {name!r} of {plugin.owner} does not load: {plugin.error}; reinstall or remove it")
+            raise PluginError(
+                f"plugin {name!r} of {plugin.owner} does not load: {plugin.error}; reinstall or remove it"
+            )
         return plugin.modalities[name]
 
     def modality(self, name: str, **settings: Any) -> Modality:  # noqa: ANN401
@@ -184,13 +220,16 @@ def _plugin(point: EntryPoint) -> Plugin:
     return Plugin(point.name, dist.name if dist else point.value, dist.version if dist else "?", point.load)
 
 
-def _explain(error: Exception) -> str:
-    return str(error) if isinstance(error, GibletError) else f"{type(error).__name__}: {error}".splitlines()[0]
+def _explain(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, GibletError) else f"{type(error).__name__}: {text}"
 
 
-def _refuse_stages(module: object, pm: pluggy.PluginManager, plugin: Plugin) -> None:
-    """A stage implementation that does not wrap would answer for every modality: name the method to write instead."""
+def _check_hooks(module: object, pm: pluggy.PluginManager, plugin: Plugin) -> None:
+    """Refuse hooks that do not exist, and stages that do not wrap: those would answer for every modality."""
     for caller in pm.get_hookcallers(module) or []:
+        if not caller.has_spec():
+            raise PluginError(f"there is no hook {caller.name!r}; {did_you_mean(caller.name, HOOKS)}")
         for impl in caller.get_hookimpls():
             if impl.plugin is module and caller.name in STAGES and not (impl.wrapper or impl.hookwrapper):
                 raise PluginError(
@@ -199,7 +238,14 @@ def _refuse_stages(module: object, pm: pluggy.PluginManager, plugin: Plugin) -> 
                 )
 
 
-def _check_class(cls: object, plugin: Plugin) -> None:
+def check_class(cls: object) -> None:
+    """Refuse what is no Modality class, is abstract, or has no fit name, kind and role.
+
+    Raises
+    ------
+    PluginError
+        Saying what the class must do.
+    """
     from giblet.modality import Modality
 
     if not (isinstance(cls, type) and issubclass(cls, Modality)):
@@ -209,17 +255,17 @@ def _check_class(cls: object, plugin: Plugin) -> None:
     for attribute in ("name", "kind"):
         if not isinstance(getattr(cls, attribute, None), str):
             raise PluginError(f"{cls.__name__} must set the class attribute `{attribute}`, a string")
-    if not cls.name.startswith(f"{cls.kind}_"):
+    if cls.role not in ROLES:
+        raise PluginError(f"{cls.__name__} has the role {cls.role!r}; a role is one of: {', '.join(ROLES)}")
+    if cls.name.partition("_")[0] != cls.kind or cls.name == cls.kind:
         raise PluginError(f"{cls.__name__} is named {cls.name!r}; a name begins with its kind: '{cls.kind}_...'")
-    if cls.name in plugin.modalities:
-        raise PluginError(f"register_modalities() returned two classes named {cls.name!r}")
 
 
 def _settings_error(name: str, cls: type[Modality], error: Any) -> str:  # noqa: ANN401
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, cls.model_fields, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{name} has no setting {key!r}; {hint}it has: {', '.join(sorted(cls.model_fields)) or 'none'}"
+        return f"{name} has no setting {key!r}; {did_you_mean(key, sorted(cls.model_fields))}"
+    if first["type"] == "missing":
+        return f"{name} needs the setting {key!r}"
     return f"{name}: setting {key} = {first['input']!r} is not possible: {first['msg']}"

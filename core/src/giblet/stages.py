@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from giblet.errors import PluginError
 from giblet.types import Aligned, Features, FeatureSpec, Source, TRGrid
 
@@ -40,11 +42,14 @@ def align(registry: Registry, modality: Modality, features: Features, grid: TRGr
     Raises
     ------
     PluginError
-        If the stage gave something else, or another number of TRs than the grid has.
+        If the stage gave something else, another number of TRs than the grid has, or samples that are not there.
     """
-    result = _is(registry.pm.hook.align(modality=modality, features=features, grid=grid), Aligned, modality, "align")
-    if len(result.first) != grid.n_trs:
+    made = registry.pm.hook.align(modality=modality, features=features, grid=grid)
+    result = _is(made, Aligned, modality, "align")
+    if not len(result.first) == len(result.count) == grid.n_trs:
         raise PluginError(f"{modality.name}: align gave {len(result.first)} TRs for a grid of {grid.n_trs}")
+    if np.any(result.first + result.count > len(result.features.values), where=result.count > 0):
+        raise PluginError(f"{modality.name}: align points to samples after the last one")
     return result
 
 
@@ -70,7 +75,8 @@ def reconstruct(registry: Registry, modality: Modality, features: Features, out:
     PluginError
         If the stage named no file, or one that is not there.
     """
-    path = _is(registry.pm.hook.reconstruct(modality=modality, features=features, out=out), Path, modality, "reconstruct")
+    made = registry.pm.hook.reconstruct(modality=modality, features=features, out=out)
+    path = _is(made, Path, modality, "reconstruct")
     if not path.exists():
         raise PluginError(f"{modality.name}: reconstruct said that it wrote {path.name}, but there is no such file")
     return path

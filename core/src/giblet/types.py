@@ -101,7 +101,7 @@ class Features:
             raise DataError(f"features have {len(self.values)} samples but {len(self.ticks)} times")
 
     @classmethod
-    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, **attrs: Any) -> Features:  # noqa: ANN401
+    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, /, **attrs: Any) -> Features:  # noqa: ANN401
         """Features at a constant rate; `first` is the index of the first sample."""
         return cls(values, np.arange(first, first + len(values), dtype=np.int64), 1 / Fraction(rate_hz), attrs=attrs)
 
@@ -114,7 +114,7 @@ class Features:
     @property
     def onset_s(self) -> NDArray[np.float64]:
         """Presentation times in seconds, [N]."""
-        return self.ticks * float(self.timebase)
+        return self.ticks.astype(np.float64) * float(self.timebase)
 
     def with_values(self, values: Array, **attrs: Any) -> Features:  # noqa: ANN401
         """The same clock with other values, [N, *]."""
@@ -178,7 +178,7 @@ class Aligned:
         return self.count > 0
 
     def rows(self, trs: Int | slice, frames: int | None = None) -> tuple[Array, NDArray[np.bool_]]:
-        """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of the frames that are there."""
+        """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of frames that are there."""
         first, count = self.first[trs], self.count[trs]
         width = self.frames if frames is None else frames
         mask = np.arange(width) < count[:, None]

@@ -25,7 +25,7 @@ def metrics(original: Float, reconstruction: Float, rate_hz: int = 16_000) -> di
     }
 
 
-def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:  # noqa: ARG001
+def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:
     """`metrics` of two sounds as they are played: both files at 16 kHz, cut to the shorter one."""
     a, b = (_played(path) for path in (original_file, made_file))
     n = min(len(a), len(b))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from giblet.data.dataset import Timeline, block_trs
 from giblet.data.split import Label
-from giblet.model import Codes, Scans
+from giblet.model import Scans
 from giblet.types import Int
 
 Matrix = NDArray[np.float32]

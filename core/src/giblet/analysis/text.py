@@ -17,7 +17,7 @@ def metrics(original: Float, reconstruction: Float, texts: Sequence[str] | None 
     return {"cosine": centred_cosine(original, reconstruction), **retrieval(original, reconstruction, texts)}
 
 
-def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:  # noqa: ARG001
+def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:
     """`metrics` of two sets of embeddings given as features; the files are not needed."""
     flat = [np.asarray(f.values).reshape(len(f.values), -1) for f in (original, made)]
     return metrics(flat[0], flat[1], original.attrs.get("texts"))

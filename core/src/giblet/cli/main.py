@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
+from typing import NoReturn
 
 import click
 
-from giblet.errors import GibletError
+from giblet.errors import GibletError, did_you_mean
 
 COMMANDS = {
     "run": "From files to a trained model, figures, reconstructions and a page.",
@@ -21,11 +21,11 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """Knows its commands by name and help, and imports one when it is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of use."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
@@ -36,22 +36,19 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name for one that does not exist."""
-        import difflib
-
         if args and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
-            raise click.UsageError(f"no command {args[0]!r}; {hint}")
+            raise click.UsageError(f"no command {args[0]!r}; {did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("giblet"), prog_name="giblet")
+@click.version_option(package_name="giblet", prog_name="giblet")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; goes anywhere.")
 def cli() -> None:
     """Films, brains and back: models whose middle layer is brain space.
 
@@ -59,24 +56,29 @@ def cli() -> None:
     """
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line; a GibletError is one line on stderr and its exit code (`--debug` shows the traceback)."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: an error is one line on stderr (`--debug`: its traceback) and an exit code."""
     argv = sys.argv[1:] if args is None else args
-    debug = "--debug" in argv
     try:
-        cli.main([a for a in argv if a != "--debug"], standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        sys.exit(cli.main([a for a in argv if a != "--debug"], standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("giblet: stopped; the same command goes on from here", err=True)
         sys.exit(130)
-    except GibletError as error:
-        if debug:
+    except Exception as error:
+        if "--debug" in argv:
             raise
-        click.echo(f"giblet: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(141)
+        click.echo(f"giblet: {one_line(error)}", err=True)
+        sys.exit(error.exit_code if isinstance(error, GibletError) else 1)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, for a person: our own errors explain themselves, the system's name a file, others are bugs."""
+    text = " ".join(str(error).split())
+    if isinstance(error, GibletError):
+        return text
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; give another path, or make this one usable"
+    return f"unexpected {type(error).__name__}: {text}; the same command with --debug shows where"

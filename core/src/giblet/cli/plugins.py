@@ -8,15 +8,13 @@ from typing import Any
 import click
 
 
-def describe(name: str | None = None) -> list[dict[str, Any]]:
+def describe() -> list[dict[str, Any]]:
     """Every plugin, loaded by itself: what it is, what it can do, and what is wrong with it."""
     from giblet.plugins import Registry
 
     registry = Registry.discover()
     rows = []
     for plugin in registry.all():
-        if name is not None and plugin.name != name:
-            continue
         if registry.plugins.get(plugin.name) is plugin:
             registry.load(plugin.name)
         cls = plugin.modalities.get(plugin.name)
@@ -41,14 +39,17 @@ def _abilities(cls: Any) -> list[str]:  # noqa: ANN401
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def command(as_json: bool) -> None:  # noqa: FBT001
+def command(as_json: bool) -> None:
     """List every installed plugin: name, kind, role, distribution, version, what it can do, and its error if broken."""
     rows = describe()
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     columns = ("name", "kind", "role", "distribution", "version", "can")
-    table = [[r["name"], r["kind"], r["role"] or "?", r["distribution"], r["version"], ", ".join(r["abilities"])] for r in rows]
+    table = [
+        [r["name"], r["kind"], r["role"] or "?", r["distribution"], r["version"], ", ".join(r["abilities"])]
+        for r in rows
+    ]
     widths = [max(len(str(line[i])) for line in [columns, *table]) for i in range(len(columns))]
     for line in [columns, *table]:
         click.echo("  ".join(str(cell).ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())

@@ -51,18 +51,24 @@ def kind_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--annotations", multiple=True, help="Table, subtitles or TextGrid of each film, or `embedded`.")
 @click.option("--bold", multiple=True, help="Scans: NIfTI or tables of parcels [time, parcels]; globs in quotes.")
 @click.option("--tr", "tr_s", metavar="SECONDS", default=None, help="The TR; overrules every header.")
-@click.option("--offset", "offset_s", metavar="SECONDS", multiple=True, help="Stimulus time at which volume 0 begins; default 0.")
+@click.option(
+    "--offset", "offset_s", metavar="SECONDS", multiple=True, help="Stimulus time at which volume 0 begins; default 0."
+)
 @click.option("--features", metavar="NAME=FILE", multiple=True, help="Ready-made features, a table [time, columns].")
 @click.option("--exclude", metavar="SUBJECT", multiple=True, help="Leave a subject (or SUBJECT/RUN) out.")
 @kind_options
-@click.option("-o", "--set", "overrides", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting, e.g. -o text.context_s=10.")
+@click.option(
+    "-o", "--set", "overrides", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting, e.g. -o text.context_s=10."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/run"), help="The run's folder.")
 @click.option("--seed", default=0, help="Seed of everything that is drawn.")
 @click.option("--extract-only", is_flag=True, help="Stop after the features; needs no scans.")
-@click.option("--plumbing", is_flag=True, help="Train and score on the same TRs, labelled so; for data too short to split.")
+@click.option(
+    "--plumbing", is_flag=True, help="Train and score on the same TRs, labelled so; for data too short to split."
+)
 @click.option("--overwrite", is_flag=True, help="Throw away what --out holds of another run.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, quiet: bool, **flags: Any) -> None:  # noqa: ANN401, FBT001
+def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, quiet: bool, **flags: Any) -> None:  # noqa: ANN401
     """Do everything: extract, train, evaluate, reconstruct, report.
 
     STUDY is a study.toml or its folder. Without a study or files, a demo study is made and used. The same command again
@@ -117,7 +123,9 @@ def _study(path: Path | None, flags: dict[str, Any], out: Path, seed: int, progr
         offsets = [seconds(o) for o in flags["offset_s"]]
         films = [Path(f) for f in flags["film"]]
         needs = not flags["extract_only"]
-        found = study_from_flags(films, flags["annotations"], flags["bold"], tr_s, offsets, pairs, flags["exclude"], needs)
+        found = study_from_flags(
+            films, flags["annotations"], flags["bold"], tr_s, offsets, pairs, flags["exclude"], needs
+        )
         return found, False
     from giblet.data.demo import make_demo
 
@@ -135,7 +143,9 @@ def _pair(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _run(study: Study, config: RunConfig, registry: Registry, out: Path, extract_only: bool, progress: Progress) -> None:  # noqa: FBT001
+def _run(
+    study: Study, config: RunConfig, registry: Registry, out: Path, extract_only: bool, progress: Progress
+) -> None:
     from giblet.data.bold import require_sound
     from giblet.pipeline import extract_study
 
@@ -157,7 +167,9 @@ def _run(study: Study, config: RunConfig, registry: Registry, out: Path, extract
 
 
 def _print_streams(streams: Sequence[dict[str, Any]]) -> None:
-    click.echo(f"{'stimulus':<24} {'modality':<16} {'samples':>9} {'rate Hz':>9} {'frames/TR':>9} {'TRs':>6} {'covered':>8}")
+    click.echo(
+        f"{'stimulus':<24} {'modality':<16} {'samples':>9} {'rate Hz':>9} {'frames/TR':>9} {'TRs':>6} {'covered':>8}"
+    )
     for s in streams:
         rate = "events" if s["rate_hz"] is None else f"{s['rate_hz']:.3f}"
         click.echo(
@@ -177,7 +189,9 @@ def _print_summary(metrics: dict[str, Any]) -> None:
             numbers = f"{row['r']:>7.3f} {row['ridge_r']:>7.3f} {row['banded_r']:>7.3f} {ceiling:>8}"
             click.echo(f"{label:<22} {numbers} {row['null_p95']:>9.3f} {row['p']:>7.3f}")
     click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
-    click.echo(f"\n{'test loss (constant = 1)':<26} {'predicted':>9} {'noisy':>7} {'measured':>9} {'permuted':>9} {'2-way':>7} {'p':>7}")
+    click.echo(
+        f"\n{'test loss (constant = 1)':<26} {'predicted':>9} {'noisy':>7} {'measured':>9} {'permuted':>9} {'2-way':>7} {'p':>7}"
+    )
     for name, m in metrics.items():
         if isinstance(m, dict) and "loss" in m:
             x, found = m["loss"], m["identification"]

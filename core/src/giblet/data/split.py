@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from giblet.errors import ConfigError, DataError
@@ -39,10 +40,12 @@ def required_gap_s(kernel_s: float, context_s: float) -> float:
 def block_split(lengths: Mapping[str, int], gap: int, train: float, validation: float) -> Split:
     """Cut runs, in order, into training, validation and test blocks, with `gap` TRs wherever a run is cut.
 
+    A piece of fewer than 20 TRs at a run's edge belongs to no block: its cleaning would fit all of it.
+
     Raises
     ------
     DataError
-        If a block would have fewer than 20 TRs.
+        If a purpose would have fewer than 20 TRs.
     """
     usable = sum(lengths.values()) - 2 * gap
     quota = {"train": round(train * usable), "validation": round(validation * usable)}
@@ -62,6 +65,7 @@ def block_split(lengths: Mapping[str, int], gap: int, train: float, validation: 
                 labels.pop(0)
                 left = quota.get(labels[0], 0)
                 at += gap
+    split = {run: [b for b in blocks if b.stop - b.start >= MIN_TRS] for run, blocks in split.items()}
     _refuse_short(split, sum(lengths.values()), gap)
     return split
 
@@ -71,8 +75,8 @@ def _refuse_short(split: Split, total: int, gap: int) -> None:
         n = sum(b.stop - b.start for blocks in split.values() for b in blocks if b.label == label)
         if n < MIN_TRS:
             raise DataError(
-                f"too short to hold out a test block: {total} TRs leave {max(n, 0)} for {label} after gaps of {gap} TRs, "
-                f"and {MIN_TRS} are needed; give more scans, or --plumbing to train and score on the same TRs, labelled so"
+                f"too short to hold out a test block: {total} TRs leave {n} for {label} after gaps of {gap} TRs, and "
+                f"{MIN_TRS} are needed; give more scans, or --plumbing to train and score on the same TRs, labelled so"
             )
 
 
@@ -106,7 +110,7 @@ def given_split(given: Mapping[str, Sequence[tuple[str, int, int]]], lengths: Ma
 
 
 def _check_gaps(run: str, blocks: Sequence[Block], gap: int) -> None:
-    for before, after in zip(blocks, blocks[1:], strict=False):
+    for before, after in pairwise(blocks):
         least = gap if before.label != after.label else 0
         if after.start - before.stop < least:
             raise ConfigError(

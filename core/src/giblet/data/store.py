@@ -1,29 +1,25 @@
-"""Features on disk: one memory-mapped .npy a source and modality, found by what it was made from, never half-written."""
+"""Features are computed once: found on disk by what they were made from, else computed and kept there."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy
 
-from giblet.errors import DataError, GibletError
+from giblet.data.feature_files import is_written, read_features, write_features
+from giblet.errors import DataError
 from giblet.hookspecs import hookimpl
-from giblet.types import Features, Source
+from giblet.types import Array, Features, Source
 
 if TYPE_CHECKING:
     from giblet.modality import Modality
 
-LAYOUT = "1"
+LAYOUT = "2"
 
 
 def default_folder() -> Path:
@@ -49,8 +45,12 @@ def content_hash(path: Path) -> str:
 
 def modality_key(modality: Modality, version: str) -> dict[str, Any]:
     """What of a modality decides its features: name, version, settings and fitted state."""
-    state = {k: hashlib.blake2b(np.ascontiguousarray(v).tobytes()).hexdigest() for k, v in modality.state.items()}
+    state = {name: _array_hash(array) for name, array in modality.state.items()}
     return {"name": modality.name, "version": version, "settings": modality.settings(), "state": state}
+
+
+def _array_hash(array: Array) -> list[Any]:
+    return [str(array.dtype), array.shape, hashlib.blake2b(np.ascontiguousarray(array).data).hexdigest()]
 
 
 def digest(parts: Any) -> str:  # noqa: ANN401
@@ -67,106 +67,48 @@ class Store:
         self._hashes: dict[tuple[Path, int, int], str] = {}
 
     def key(self, modality: Modality, source: Source) -> str:
-        """The name under which the features of this source are kept."""
-        stat = source.path.stat()
-        memo = (source.path, stat.st_size, stat.st_mtime_ns)
+        """The name under which the features of this source are kept: the file's bytes count, its place does not.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read.
+        """
+        cut = (source.stream, str(source.start_s), str(source.stop_s), source.path.suffix.lower())
+        return digest([LAYOUT, self._content(source.path), cut, modality_key(modality, self.version_of(modality.name))])
+
+    def _content(self, path: Path) -> str:
+        """The hash of a file, computed again only when its size or time has changed."""
+        if not path.is_file():
+            raise DataError(f"there is no file {path}; correct the path")
+        stat = path.stat()
+        memo = (path, stat.st_size, stat.st_mtime_ns)
         if memo not in self._hashes:
-            self._hashes[memo] = content_hash(source.path)
-        cut = (source.stream, str(source.start_s), str(source.stop_s), source.path.suffix)
-        return digest([LAYOUT, self._hashes[memo], cut, modality_key(modality, self.version_of(modality.name))])
+            self._hashes[memo] = content_hash(path)
+        return self._hashes[memo]
 
     @hookimpl(tryfirst=True)
     def extract(self, modality: Modality, source: Source) -> Features | None:
         """Stored features, or None to let the modality compute them."""
         folder = self.folder / self.key(modality, source)
-        return read_features(folder) if (folder / "features.json").is_file() else None
+        return read_features(folder) if is_written(folder) else None
 
 
 class StoreWriter:
-    """The wrapping half of the store: streams what was computed to disk and hands on the memory map."""
+    """The wrapping half of the store: streams what was computed to disk and hands on the memory map.
+
+    It wraps closest to the modality, so that what other wrappers change is seen by the run and not kept.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    @hookimpl(wrapper=True)
-    def extract(
-        self, modality: Modality, source: Source
-    ) -> Generator[None, Iterator[Features] | Features, Iterator[Features] | Features]:
-        """Write chunks as they come; features that a store gave already are passed on."""
+    @hookimpl(wrapper=True, trylast=True)
+    def extract(self, modality: Modality, source: Source) -> Generator[None, Iterator[Features] | Features, Features]:
+        """Write chunks as they come; features that the store gave are passed on."""
         result = yield
-        if isinstance(result, Features) and isinstance(result.values, np.memmap):
+        if isinstance(result, Features):
             return result
-        chunks = iter([result]) if isinstance(result, Features) else result
         folder = self.store.folder / self.store.key(modality, source)
-        write_features(folder, chunks, label=f"{modality.name} of {source.path.name}")
+        write_features(folder, result, label=f"{modality.name} of {source.path.name}")
         return read_features(folder)
-
-
-def write_features(folder: Path, chunks: Iterator[Features], label: str) -> None:
-    """Stream chunks into `folder`, which appears only when everything is on disk.
-
-    Raises
-    ------
-    DataError
-        If there were no chunks.
-    GibletError
-        If the disk is full or the folder cannot be written.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    except OSError as error:
-        raise GibletError(f"cannot write features to {folder.parent}: {error.strerror}; set GIBLET_CACHE") from None
-    try:
-        _write_chunks(tmp, chunks, label)
-        with suppress(FileExistsError, OSError) if folder.exists() else suppress():
-            tmp.replace(folder)
-    except OSError as error:
-        raise GibletError(f"cannot write features to {folder.parent}: {error.strerror}; free space or set GIBLET_CACHE") from None
-    finally:
-        shutil.rmtree(tmp, ignore_errors=True)
-
-
-def _write_chunks(folder: Path, chunks: Iterator[Features], label: str) -> None:
-    clocks: list[Features] = []
-    with (folder / "values.npy").open("wb") as file:
-        for chunk in chunks:
-            values = np.ascontiguousarray(chunk.values)
-            if not clocks:
-                _header(file, 0, values)
-            values.tofile(file)
-            clocks.append(chunk.with_values(np.zeros((len(values), 0))))
-        if not clocks:
-            raise DataError(f"{label}: the stream is empty; give a file with at least one frame or event")
-        whole = Features.concat(clocks)
-        _header(file, len(whole.ticks), values)
-        os.fsync(file.fileno())
-    np.save(folder / "ticks.npy", whole.ticks)
-    if whole.durations is not None:
-        np.save(folder / "durations.npy", whole.durations)
-    meta = {"label": label, "timebase": str(whole.timebase), "n_samples": len(whole.ticks), "attrs": dict(whole.attrs)}
-    with (folder / "features.json").open("w", encoding="utf-8") as sidecar:
-        json.dump(meta, sidecar, default=_plain)
-        sidecar.flush()
-        os.fsync(sidecar.fileno())
-
-
-def _header(file: BinaryIO, n: int, values: np.ndarray) -> None:
-    """Write or rewrite the header at the file's start; numpy leaves room for the first axis to grow."""
-    file.seek(0)
-    header = {"descr": npy.dtype_to_descr(values.dtype), "fortran_order": False, "shape": (n, *values.shape[1:])}
-    npy.write_array_header_1_0(file, header)
-    file.seek(0, os.SEEK_END)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    return value.item() if isinstance(value, np.generic) else value.tolist() if isinstance(value, np.ndarray) else str(value)
-
-
-def read_features(folder: Path) -> Features:
-    """Features that `write_features` wrote; the values are a read-only memory map."""
-    meta = json.loads((folder / "features.json").read_text(encoding="utf-8"))
-    path = folder / "values.npy"
-    values = np.load(path, mmap_mode="r") if meta["n_samples"] else np.load(path)
-    durations = np.load(folder / "durations.npy") if (folder / "durations.npy").exists() else None
-    return Features(values, np.load(folder / "ticks.npy"), Fraction(meta["timebase"]), durations, meta["attrs"])

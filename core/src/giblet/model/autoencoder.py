@@ -40,7 +40,10 @@ class Adapter(nn.Module):
         self.drop = nn.Dropout(config.dropout)
         self.linear = nn.Linear(inputs, config.latent)
         self.bend = nn.Sequential(
-            nn.Linear(inputs, config.hidden), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(config.hidden, config.latent)
+            nn.Linear(inputs, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.latent),
         )
 
     def forward(self, h: Tensor) -> Tensor:
@@ -78,10 +81,14 @@ class Autoencoder(nn.Module):
         self.inverse_hemodynamics = Hemodynamics(config, tr_s, slice_time_ref, reverse=True)
         self.heads = nn.ModuleList([forward_head(s, self.hemodynamics.outputs) for s in subjects])
         self.inverse_heads = nn.ModuleList([inverse_head(s, config.latent) for s in subjects])
-        self.mix = nn.Sequential(nn.Linear(self.inverse_hemodynamics.outputs, config.latent), nn.LayerNorm(config.latent))
+        self.mix = nn.Sequential(
+            nn.Linear(self.inverse_hemodynamics.outputs, config.latent), nn.LayerNorm(config.latent)
+        )
         self.outputs = nn.ModuleDict({n: _output(w, config) for n, w in outputs.items()})
 
-    def fuse(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor], names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def fuse(
+        self, h: Mapping[str, Tensor], present: Mapping[str, Tensor], names: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
         """The mean over the modalities that are there, [B, T, D], and where there is any, [B, T]."""
         parts = torch.stack([self.adapters[n](h[n]) for n in names])
         weight = torch.stack([present[n] for n in names]).to(parts.dtype).unsqueeze(-1)
@@ -124,5 +131,8 @@ class Autoencoder(nn.Module):
 
 def _output(width: int, config: ModelConfig) -> nn.Module:
     return nn.Sequential(
-        nn.Dropout(config.dropout / 2), nn.Linear(config.latent, config.hidden), nn.GELU(), nn.Linear(config.hidden, width)
+        nn.Dropout(config.dropout / 2),
+        nn.Linear(config.latent, config.hidden),
+        nn.GELU(),
+        nn.Linear(config.hidden, width),
     )

@@ -23,7 +23,9 @@ def constant_prediction(parts: Iterable[tuple[Aligned, Int]], spec: FeatureSpec)
             values, mask = aligned.rows(trs[start : start + 32], spec.frames)
             there = values[mask]
             n += len(there)
-            total += there.sum(0, dtype=np.float64) if spec.num_classes is None else _one_hot_sum(there, spec.num_classes)
+            total += (
+                there.sum(0, dtype=np.float64) if spec.num_classes is None else _one_hot_sum(there, spec.num_classes)
+            )
     mean = total / max(n, 1)
     return torch.tensor(mean if spec.num_classes is None else np.log(mean + 0.5 / max(n, 1)), dtype=torch.float32)
 
@@ -70,12 +72,13 @@ def bold_loss(prediction: Tensor, y: Tensor, valid: Tensor) -> Tensor:
     over what counts, and 1.0 + 1.0 is what a constant scores.
     """
     m = valid.to(y.dtype).unsqueeze(-1)
-    n = m.sum(1, keepdim=True)
-    mse = ((prediction - y).square() * m).sum() / (m.sum().clamp_min(1) * y.shape[-1])
-    a, b = ((x - (x * m).sum(1, keepdim=True) / n.clamp_min(1)) * m for x in (prediction, y))
-    spread = (a.square().sum(1) * b.square().sum(1) + 1e-6).sqrt()
-    r = (a * b).sum(1) / spread
-    enough = (n[:, :, 0] >= MIN_TRS_FOR_R).to(y.dtype)
+    n = m.sum(1).clamp_min(1)
+    a, b = prediction * m, y * m
+    sum_a, sum_b, aa, bb, ab = (x.sum(1) for x in (a, b, a * a, b * b, a * b))
+    mse = (aa - 2 * ab + bb).sum() / (m.sum().clamp_min(1) * y.shape[-1])
+    spread = (aa - sum_a * sum_a / n).clamp_min(0) * (bb - sum_b * sum_b / n).clamp_min(0)
+    r = (ab - sum_a * sum_b / n) / (spread + 1e-6).sqrt()
+    enough = (n >= MIN_TRS_FOR_R).to(y.dtype)
     return mse + 1 - (r * enough).sum() / (enough.sum().clamp_min(1) * y.shape[-1])
 
 

@@ -1,5 +1,6 @@
 """Building blocks for a plugin's encoders and decoders: each maps one TR, `[n, F, *S] <-> [n, D]`."""
 
+from giblet.nn.coarse import CoarseDecoder, CoarseEncoder
 from giblet.nn.heads import FrameDecoder, FrameEncoder, MaskedFlatten, UnflattenFrame
 from giblet.nn.temporal import FrameAxis, masked_mean
 from giblet.nn.video import (
@@ -15,6 +16,8 @@ from giblet.nn.video import (
 )
 
 __all__ = [
+    "CoarseDecoder",
+    "CoarseEncoder",
     "FrameAxis",
     "FrameDecoder",
     "FrameEncoder",

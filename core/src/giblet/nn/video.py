@@ -71,8 +71,8 @@ def stretch(clip: Tensor, frames: int) -> Tensor:
 
 
 def to_frames(clip: Tensor, frames: int, height: int, width: int) -> Tensor:
-    """A clip [n, K, 3, h, w] as frames [n, F, H, W, 3]: linear in time, bilinear in space."""
-    flat = stretch(clip, frames).flatten(0, 1)
+    """A clip [n, K, 3, h, w] in 0..1 as frames [n, F, H, W, 3] in 0..255: linear in time, bilinear in space."""
+    flat = 255 * stretch(clip, frames).flatten(0, 1)
     if flat.shape[2:] != (height, width):
         flat = F.interpolate(flat, size=(height, width), mode="bilinear", align_corners=False)
     return flat.unflatten(0, (len(clip), frames)).permute(0, 1, 3, 4, 2)
@@ -81,7 +81,7 @@ def to_frames(clip: Tensor, frames: int, height: int, width: int) -> Tensor:
 class LazyFrames(Tensor):
     """Frames [n, F, H, W, 3] that are made from their clip when anything reads them.
 
-    Three quarters of the cost of a training step would go into pixels that only repeat their neighbours; `frame_loss`
+    Much of a training step would go into pixels that only repeat their neighbours, so in training `frame_loss`
     reads the clip instead. To everybody else this is the tensor that `to_frames` gives, gradient included.
     """
 
@@ -98,13 +98,17 @@ class LazyFrames(Tensor):
 
     @classmethod
     def __torch_function__(
-        cls, func: Callable[..., object], types: object, args: object = (), kwargs: object = None
+        cls,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
     ) -> object:
         """Make the frames, then do what was asked."""
         from torch.utils._pytree import tree_map_only
 
-        args, kwargs = tree_map_only(LazyFrames, lambda x: to_frames(x.made_of, *x.size_fhw), (args, kwargs or {}))
-        return func(*args, **kwargs)  # no frame is lazy any more
+        made = tree_map_only(LazyFrames, lambda x: to_frames(x.made_of, *x.size_fhw), (args, kwargs or {}))
+        return func(*made[0], **made[1])
 
 
 def decoded_frames(clip: Tensor, frames: int, height: int, width: int, *, lazy: bool) -> Tensor:
@@ -114,15 +118,16 @@ def decoded_frames(clip: Tensor, frames: int, height: int, width: int, *, lazy: 
 
 
 def frame_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Squared error of frames in 0..1 against uint8 (or 0..1) frames [n, F, H, W, 3], unreduced: [n, F].
+    """Squared error of frames in 0..255 against frames of levels 0..255 [n, F, H, W, 3], unreduced: [n, F].
+
+    In units of the full range squared.
 
     In training (`LazyFrames`) the clip's pixels are compared with one pixel each of those that they stand for, another
     one from frame to frame, so that the estimate has no bias towards a side.
     """
     if isinstance(prediction, LazyFrames):
         return _clip_loss(prediction.made_of, target)
-    scale = 255 if target.dtype == torch.uint8 else 1
-    return (prediction - target.to(prediction.dtype) / scale).square().flatten(2).mean(-1)
+    return (prediction - target.to(prediction.dtype)).div(255).square().flatten(2).mean(-1)
 
 
 def _clip_loss(clip: Tensor, target: Tensor) -> Tensor:
@@ -131,8 +136,7 @@ def _clip_loss(clip: Tensor, target: Tensor) -> Tensor:
     for phase in range(4):
         rows, columns = (_lattice(made.shape[3 + i], full.shape[3 + i], (phase // 2, phase % 2)[i]) for i in (0, 1))
         seen[:, phase::4] = full[:, phase::4, :, rows][..., columns]
-    scale = 255 if target.dtype == torch.uint8 else 1
-    return torch.sub(made, seen, alpha=1 / scale).square().flatten(2).mean(-1)
+    return torch.sub(made, seen, alpha=1 / 255).square().flatten(2).mean(-1)
 
 
 def _lattice(n: int, full: int, phase: int) -> Any:  # noqa: ANN401

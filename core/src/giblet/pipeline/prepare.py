@@ -15,7 +15,7 @@ from giblet import stages
 from giblet.alignment.grid import overlap, stop_s
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.data.split import Block, Split, block_split, given_split, plumbing_split, required_gap_s
+from giblet.data.split import Split, block_split, given_split, plumbing_split, required_gap_s
 from giblet.data.store import Store, StoreWriter, default_folder
 from giblet.data.study import Scan, Stimulus, Study
 from giblet.errors import ConfigError, DataError
@@ -46,7 +46,9 @@ class Inputs:
         return list(dict.fromkeys(s for t in self.timelines for s in t.scans))
 
 
-def extract_study(study: Study, config: RunConfig, registry: Registry, progress: Progress, *, brain: bool = True) -> Inputs:
+def extract_study(
+    study: Study, config: RunConfig, registry: Registry, progress: Progress, *, brain: bool = True
+) -> Inputs:
     """Extract, align and split everything that a run needs; what a store has is not computed again.
 
     Raises
@@ -73,7 +75,9 @@ def extract_study(study: Study, config: RunConfig, registry: Registry, progress:
     gap = gap_trs(study, modalities, config)
     split = {r.name: [] for r in runs} if not study.scans else _split(study, config, grids, gap)
     timelines = [
-        Timeline(r.name, grids[r.name], tuple(split[r.name]), _aligned(registry, modalities, r, features, grids[r.name]))
+        Timeline(
+            r.name, grids[r.name], tuple(split[r.name]), _aligned(registry, modalities, r, features, grids[r.name])
+        )
         for r in runs
     ]
     brain_modality = None
@@ -97,7 +101,9 @@ def open_store(registry: Registry) -> Store:
 
 def build_modalities(registry: Registry, study: Study, config: RunConfig) -> dict[str, Modality]:
     """The stimulus modalities of a run by key: kinds from the config, and each ready-made table under its own name."""
-    chosen = {k: n for k, n in config.modalities.items() if n != "none" and registry.modality_class(n).role == "stimulus"}
+    chosen = {
+        k: n for k, n in config.modalities.items() if n != "none" and registry.modality_class(n).role == "stimulus"
+    }
     built = {kind: registry.modality(name, **config.settings.get(kind, {})) for kind, name in chosen.items()}
     for stimulus in study.stimuli:
         for label, table in stimulus.features.items():
@@ -148,7 +154,9 @@ def _sources(stimulus: Stimulus, modalities: Mapping[str, Modality], study: Stud
         elif modality.kind in stimulus.files:
             sources[key] = Source(stimulus.files[modality.kind], stimulus.streams.get(modality.kind))
         else:
-            raise ConfigError(f"stimulus {stimulus.name!r} of {study.name!r} has no {key}; give it, or add --{key} none")
+            raise ConfigError(
+                f"stimulus {stimulus.name!r} of {study.name!r} has no {key}; give it, or add --{key} none"
+            )
     return sources
 
 
@@ -193,7 +201,9 @@ def gap_trs(study: Study, modalities: Mapping[str, Modality], config: RunConfig)
     least = required_gap_s(config.model.kernel_s, context)
     asked = config.split.gap_s if config.split.gap_s is not None else least
     if asked < least and not config.plumbing:
-        raise ConfigError(f"split.gap_s = {asked:g} is too small: kernels and feature context reach {least:g} s; give at least that")
+        raise ConfigError(
+            f"split.gap_s = {asked:g} is too small: kernels and feature context reach {least:g} s; give at least that"
+        )
     return ceil(asked / float(study.tr_s))
 
 
@@ -250,7 +260,9 @@ def _scale(raw: dict[tuple[str, str], Measured], timelines: Sequence[Timeline]) 
         train = np.concatenate([raw[key][0][by_run[key[1]].trs("train")] for key in mine])
         sd = train.std(0) if len(train) else np.zeros(raw[mine[0]][0].shape[1])
         if not len(train):
-            raise DataError(f"{subject} has no training TRs; leave them out with --exclude {subject}, or give more runs")
+            raise DataError(
+                f"{subject} has no training TRs; leave them out with --exclude {subject}, or give more runs"
+            )
         for key in mine:
             y, mask = raw[key]
             raw[key] = (np.divide(y, sd, out=np.zeros_like(y), where=sd > 0), mask)

@@ -17,8 +17,8 @@ from giblet.alignment import unbin
 from giblet.analysis.decode import Reader
 from giblet.analysis.identification import identify
 from giblet.data.split import Block
-from giblet.model import ModalityNets, decode_code, to_features
 from giblet.modality import Modality
+from giblet.model import ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
 from giblet.types import Aligned, Array, Features
 
@@ -39,13 +39,17 @@ def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features
     n = int(aligned.count[block.trs].sum())
     f = aligned.features
     origin = round((aligned.grid.start_s + block.start * aligned.grid.tr_s) / f.timebase)
-    attrs = {k: v[first : first + n] if isinstance(v, list) and len(v) == len(f.values) else v for k, v in f.attrs.items()}
+    attrs = {
+        k: v[first : first + n] if isinstance(v, list) and len(v) == len(f.values) else v for k, v in f.attrs.items()
+    }
     if "n_samples" in attrs:
         length_s = (block.stop - block.start) * aligned.grid.tr_s
         attrs["n_samples"] = round(length_s * int(attrs["rate_hz"]))
     rows = slice(first, first + n)
     durations = None if f.durations is None else f.durations[rows]
-    return Features(np.asarray(f.values[rows]) if values is None else values, f.ticks[rows] - origin, f.timebase, durations, attrs)
+    return Features(
+        np.asarray(f.values[rows]) if values is None else values, f.ticks[rows] - origin, f.timebase, durations, attrs
+    )
 
 
 def decoded(n: ModalityNets, reader: Reader, h: Tensor, aligned: Aligned, block: Block) -> Array:
@@ -94,10 +98,20 @@ def reconstruct_modality(
     target.mkdir(parents=True, exist_ok=True)
     files = {c: stages.reconstruct(inputs.registry, modality, f, target / c) for c, f in versions.items()}
     compare = kind_comparison(modality.kind)
-    scores = {} if compare is None else {
-        c: compare(versions["original"], versions[c], files["original"], files[c]) for c in versions if c != "original"
+    scores = (
+        {}
+        if compare is None
+        else {
+            c: compare(versions["original"], versions[c], files["original"], files[c])
+            for c in versions
+            if c != "original"
+        }
+    )
+    return {
+        **scores,
+        "how": getattr(modality, "how", ""),
+        "reconstructed_s": (block.stop - block.start) * float(reader.timelines[0].grid.tr_s),
     }
-    return {**scores, "how": getattr(modality, "how", ""), "reconstructed_s": (block.stop - block.start) * float(reader.timelines[0].grid.tr_s)}
 
 
 def kind_comparison(kind: str) -> Callable[..., dict[str, float]] | None:
@@ -117,6 +131,8 @@ def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
         target_parts.append(reader.codes.targets[i][n.name][block.trs])
         blocks.append(slice(at, at + len(guess)))
         at += len(guess)
-    found = identify(np.concatenate(decoded_parts), np.concatenate(target_parts), blocks, float(reader.timelines[0].grid.tr_s))
+    found = identify(
+        np.concatenate(decoded_parts), np.concatenate(target_parts), blocks, float(reader.timelines[0].grid.tr_s)
+    )
     names = ("two_way", "top1", "top5", "chance_top1", "chance_top5", "set_size", "n_clips", "p", "null_kind")
     return {name: getattr(found, name) for name in names} | {"interval": list(found.two_way_interval)}

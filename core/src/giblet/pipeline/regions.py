@@ -29,7 +29,9 @@ def read_regions(atlas: Path | None, labels: Path | None, brain: Modality) -> Ma
 
     image: Any = nibabel.load(atlas)
     if image.shape[:3] != mask.shape or not np.allclose(image.affine, brain.state["affine"], atol=1e-3):
-        raise DataError(f"the atlas {atlas.name} is not on the grid of the scans; resample it (nilearn.image.resample_to_img)")
+        raise DataError(
+            f"the atlas {atlas.name} is not on the grid of the scans; resample it (nilearn.image.resample_to_img)"
+        )
     parcels = np.asarray(image.dataobj)[mask].astype(int)
     names = _names(labels, parcels)
     return {region: np.isin(parcels, indices) for region, indices in names.items()}
@@ -42,6 +44,8 @@ def _names(labels: Path | None, parcels: NDArray[np.int64]) -> dict[str, list[in
 
     table = pandas.read_csv(labels, sep="\t" if labels.suffix == ".tsv" else ",")
     if not {"index", "name"} <= set(table.columns):
-        raise DataError(f"{labels.name} must have the columns index and name (and network); it has {', '.join(table.columns)}")
+        raise DataError(
+            f"{labels.name} must have the columns index and name (and network); it has {', '.join(table.columns)}"
+        )
     column = "network" if "network" in table.columns else "name"
     return {str(k): [int(i) for i in part["index"]] for k, part in table.groupby(column, sort=False)}

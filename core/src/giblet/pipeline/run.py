@@ -47,13 +47,17 @@ class Trained:
 def open_run(out: Path, study: Study, config: RunConfig, inputs: Inputs) -> RunFolder:
     """The run's folder, which knows by a fingerprint of settings, inputs and version whether it is the same run."""
     scans = [content_hash(s.bold) for s in study.scans]
-    fingerprint = digest([config.model_dump(mode="json"), inputs.keys, scans, version("giblet"), inputs.described["split"]])
+    fingerprint = digest(
+        [config.model_dump(mode="json"), inputs.keys, scans, version("giblet"), inputs.described["split"]]
+    )
     folder = RunFolder.open(out, config.model_dump(mode="json"), fingerprint)
     folder.write_json("inputs.json", inputs.described)
     return folder
 
 
-def run_study(study: Study, config: RunConfig, inputs: Inputs, folder: RunFolder, command: str, progress: Progress) -> dict[str, Any]:
+def run_study(
+    study: Study, config: RunConfig, inputs: Inputs, folder: RunFolder, command: str, progress: Progress
+) -> dict[str, Any]:
     """Train, evaluate and report; returns the metrics.
 
     Raises
@@ -83,8 +87,16 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
     losses = build_losses(nets, inputs)
     for n in (n for n in nets if not n.frozen):
         with folder.stage(f"front-end {n.kind}"):
-            task = FrontEndTask(n, losses[n.name], inputs.timelines, config.train.front_end_batch, config.train.front_end_decay)
-            fit(task, _schedule(config, config.train.front_end_steps), _checkpoint(folder, task.name), folder.log, progress)
+            task = FrontEndTask(
+                n, losses[n.name], inputs.timelines, config.train.front_end_batch, config.train.front_end_decay
+            )
+            fit(
+                task,
+                _schedule(config, config.train.front_end_steps),
+                _checkpoint(folder, task.name),
+                folder.log,
+                progress,
+            )
     with folder.stage("codes"):
         summaries = {k: m.summary for k, m in inputs.modalities.items()}
         codes = compute_codes(inputs.timelines, nets, summaries, config.model.summary_components, progress)
@@ -95,7 +107,13 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
     with folder.stage("decoders"):
         predicted = predict_scans(model, codes, inputs.timelines)
         decoders = DecoderTask(model, nets, losses, codes, inputs.timelines, predicted, config)
-        fit(decoders, _schedule(config, config.train.decoder_steps), _checkpoint(folder, decoders.name), folder.log, progress)
+        fit(
+            decoders,
+            _schedule(config, config.train.decoder_steps),
+            _checkpoint(folder, decoders.name),
+            folder.log,
+            progress,
+        )
     return Trained(model, nets, losses, codes)
 
 
@@ -134,7 +152,11 @@ def evaluate(
     with folder.stage("reconstruction"):
         for n in nets:
             modality = inputs.modalities[n.name]
-            metrics[n.name] = {"modality": modality.name, "loss": losses[n.name], "identification": identification(n, reader)}
+            metrics[n.name] = {
+                "modality": modality.name,
+                "loss": losses[n.name],
+                "identification": identification(n, reader),
+            }
             if modality.can_reconstruct():
                 made = reconstruct_modality(
                     inputs, modality, n, reader, folder.path / "reconstructions", config.evaluate.reconstruct_s
@@ -173,7 +195,9 @@ def _write_scans(folder: RunFolder, inputs: Inputs, predicted: list[dict[str, An
     for t, scans in zip(inputs.timelines, predicted, strict=True):
         for subject in t.scans:
             series = Features.regular(scans[subject], 1 / t.grid.tr_s)
-            stages.reconstruct(inputs.registry, inputs.brain, series, folder.path / "predictions" / f"{subject}_{t.run}_predicted")
+            stages.reconstruct(
+                inputs.registry, inputs.brain, series, folder.path / "predictions" / f"{subject}_{t.run}_predicted"
+            )
 
 
 def compare_with_truth(path: Path, fmri: dict[str, Any]) -> dict[str, Any]:

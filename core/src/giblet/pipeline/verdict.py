@@ -14,7 +14,9 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     """One sentence on whether scans are predicted, and whether by more than ridge."""
     r, best = fmri["r"], max(fmri["ridge_r"], fmri["banded_r"])
     if plumbing:
-        return f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
+        return (
+            f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
+        )
     if fmri["p"] > SIGNIFICANT or r <= fmri["null_p95"]:
         return (
             f"No relation between stimulus and scans was found: held-out r = {r:.3f}, "
@@ -40,7 +42,9 @@ def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:
     for key in kinds:
         loss = metrics.get(key, {}).get("loss", {}).get("measured")
         if loss is not None and loss >= NOTHING_READ:
-            out.append(f"Nothing of the {key} is read from measured scans: its test loss, {loss:.2f}, is no better than a constant's.")
+            out.append(
+                f"Nothing of the {key} is read from measured scans: its test loss, {loss:.2f}, is no better than a constant's."
+            )
     if metrics["smuggling"]["flag"]:
         out.append(str(metrics["smuggling"]["text"]))
     return out

@@ -29,7 +29,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
         tmp.replace(path)
     except (OSError, RuntimeError) as error:
         tmp.unlink(missing_ok=True)
-        raise GibletError(f"cannot write the checkpoint {path}: {error}; free space, then run the same command again") from None
+        raise GibletError(
+            f"cannot write the checkpoint {path}: {error}; free space, then run the same command again"
+        ) from None
 
 
 def load(path: Path) -> dict[str, Any] | None:

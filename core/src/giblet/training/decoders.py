@@ -35,7 +35,12 @@ class DecoderTask:
         predicted: Scans,
         config: RunConfig,
     ) -> None:
-        self.model, self.nets, self.relative, self.codes = model, [n for n in nets if n.name in model.outputs], losses, codes
+        self.model, self.nets, self.relative, self.codes = (
+            model,
+            [n for n in nets if n.name in model.outputs],
+            losses,
+            codes,
+        )
         self.timelines, self.predicted, self.config = list(timelines), predicted, config
         parts = {"inverse_heads": model.inverse_heads, "inverse": model.inverse_hemodynamics, "mix": model.mix}
         trained = nn.ModuleDict({n.name: n.decoder for n in self.nets})
@@ -76,7 +81,9 @@ class DecoderTask:
         picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
         return sum((self._modality_loss(n, guess[n.name], windows, picks) for n in self.nets), torch.zeros(()))
 
-    def _modality_loss(self, n: ModalityNets, guess: Tensor, windows: Sequence[Window], picks: NDArray[np.int64]) -> Tensor:
+    def _modality_loss(
+        self, n: ModalityNets, guess: Tensor, windows: Sequence[Window], picks: NDArray[np.int64]
+    ) -> Tensor:
         target = torch.from_numpy(np.stack([self.codes.targets[w.timeline][n.name][w.rows] for w in windows]))
         present = np.stack([self.codes.present[w.timeline][n.name][w.rows] & w.supervised for w in windows])
         mask = torch.from_numpy(present).unsqueeze(-1)
@@ -88,8 +95,13 @@ class DecoderTask:
         return code + self.relative[n.name](decode_code(n, self.codes, h), x, there)
 
     def _features(self, n: ModalityNets, windows: Sequence[Window], picks: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        rows = [self.timelines[windows[b].timeline].aligned[n.name].rows(windows[b].rows[[t]], n.spec.frames) for b, t in picks]
-        return torch.from_numpy(np.concatenate([r[0] for r in rows])), torch.from_numpy(np.concatenate([r[1] for r in rows]))
+        rows = [
+            self.timelines[windows[b].timeline].aligned[n.name].rows(windows[b].rows[[t]], n.spec.frames)
+            for b, t in picks
+        ]
+        return torch.from_numpy(np.concatenate([r[0] for r in rows])), torch.from_numpy(
+            np.concatenate([r[1] for r in rows])
+        )
 
     def validate(self) -> float:
         """Relative loss of decode(y) on validation blocks, codes only, averaged over people and modalities."""
@@ -104,4 +116,3 @@ class DecoderTask:
                             target = self.codes.targets[i][name][block.trs][there]
                             scores.append(float(np.mean((guess.numpy()[there] - target) ** 2)))
         return float(np.mean(scores))
-

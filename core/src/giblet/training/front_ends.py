@@ -25,7 +25,9 @@ def training_parts(timelines: Sequence[Timeline], name: str, label: Any = "train
 class FrontEndTask:
     """One modality's autoencoder on single TRs, 16 shuffled training TRs a step."""
 
-    def __init__(self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], batch: int, decay: float) -> None:
+    def __init__(
+        self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], batch: int, decay: float
+    ) -> None:
         self.name, self.nets, self.relative, self.batch, self.decay = f"front-end {nets.kind}", nets, loss, batch, decay
         self.module = nn.ModuleDict({"encoder": nets.encoder, "decoder": nets.decoder})
         self.train_parts = training_parts(timelines, nets.name)

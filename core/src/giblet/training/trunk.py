@@ -35,7 +35,9 @@ class TrunkTask:
             {"params": kernels, "weight_decay": t.weight_decay},
         ]
 
-    def _batch(self, windows: Sequence[Window], rng: np.random.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _batch(
+        self, windows: Sequence[Window], rng: np.random.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         h = {n: _gather(self.codes.inputs, windows, n) for n in self.module.names}
         inside = torch.from_numpy(np.stack([w.inside for w in windows]))
         keep = _modality_dropout(rng, len(windows), self.module.names, self.config.model.modality_dropout)
@@ -50,11 +52,11 @@ class TrunkTask:
         t = self.config.train
         rng = np.random.default_rng([self.config.seed, step, 1])
         windows = draw_windows(self.timelines, rng, t.windows, t.window_trs, self.context, 0)
-        drive = self.module.drive(*self._batch(windows, rng))
+        drive = self.module.drive(*self._batch(windows, rng))[:, self.context :]
         people = rng.permutation(len(self.module.subjects))[: t.subjects]
         losses = []
         for k in people:
-            y, valid = measured(self.timelines, windows, self.module.subjects[k])
+            y, valid = measured(self.timelines, windows, self.module.subjects[k], self.context)
             if valid.any():
                 losses.append(bold_loss(self.module.brain(drive, int(k)), y, valid))
         return torch.stack(losses).mean()
@@ -84,14 +86,17 @@ def _modality_dropout(rng: np.random.Generator, n: int, names: Sequence[str], p:
     return keep
 
 
-def measured(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> tuple[Tensor, Tensor]:
-    """A person's BOLD in some windows, [B, L, V], and which rows of it count, [B, L]."""
+def measured(
+    timelines: Sequence[Timeline], windows: Sequence[Window], subject: str, first: int
+) -> tuple[Tensor, Tensor]:
+    """A person's BOLD in some windows from row `first` on, [B, L, V], and which rows of it count, [B, L]."""
     voxels = next(t.scans[subject].shape[1] for t in timelines if subject in t.scans)
-    y = np.zeros((len(windows), len(windows[0].rows), voxels), np.float32)
+    y = np.zeros((len(windows), len(windows[0].rows) - first, voxels), np.float32)
     valid = np.zeros(y.shape[:2], bool)
     for i, w in enumerate(windows):
         t = timelines[w.timeline]
         if subject in t.scans:
-            y[i] = t.scans[subject][w.rows]
-            valid[i] = w.supervised & t.scanned[subject][w.rows]
+            rows = w.rows[first:]
+            y[i] = t.scans[subject][rows]
+            valid[i] = w.supervised[first:] & t.scanned[subject][rows]
     return torch.from_numpy(y), torch.from_numpy(valid)

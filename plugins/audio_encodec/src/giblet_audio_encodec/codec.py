@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from giblet.errors import ConfigError, WeightsError
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +21,7 @@ TIMEOUT_S = 5.0
 
 
 class Codec:
-    """An EnCodec model with its numbers; on the GPU where there is CUDA, otherwise on the CPU (MPS gives wrong codes)."""
+    """An EnCodec model with its numbers, on CUDA or else on the CPU: on MPS its codes are wrong."""
 
     def __init__(self, model: Any, device: str) -> None:  # noqa: ANN401
         self.model, self.device = model.to(device).eval(), device
@@ -40,7 +39,9 @@ class Codec:
         """
         legal = [float(b) for b in self.model.config.target_bandwidths]
         if bandwidth_kbps not in legal:
-            raise ConfigError(f"this codec has no bandwidth of {bandwidth_kbps} kbps; set bandwidth_kbps to one of {legal}")
+            raise ConfigError(
+                f"this codec has no bandwidth of {bandwidth_kbps} kbps; set bandwidth_kbps to one of {legal}"
+            )
         return int(self.model.quantizer.get_num_quantizers_for_bandwidth(bandwidth_kbps))
 
     def encode(self, sound: Float32, bandwidth_kbps: float) -> Codes:
@@ -99,7 +100,9 @@ def load_codec(weights: str) -> Codec:
     if model.config.model_type != "encodec" or not any(q.codebook.embed.any() for q in model.quantizer.layers):
         raise _missing(weights, f"{folder} holds no trained EnCodec model")
     if model.config.audio_channels != 1 or model.config.chunk_length_s or model.config.normalize:
-        raise ConfigError(f"{weights} works on chunks of stereo sound; set weights to a mono model, facebook/encodec_24khz")
+        raise ConfigError(
+            f"{weights} works on chunks of stereo sound; set weights to a mono model, facebook/encodec_24khz"
+        )
     return Codec(model, "cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -119,9 +122,9 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    options = {"allow_patterns": list(FILES), "etag_timeout": TIMEOUT_S}
+    fetch = partial(snapshot_download, name, allow_patterns=list(FILES), etag_timeout=TIMEOUT_S)
     try:
-        cached = Path(snapshot_download(name, local_files_only=True, **options))
+        cached = Path(fetch(local_files_only=True))
         if all((cached / file).is_file() for file in FILES):
             return cached
     except LocalEntryNotFoundError:
@@ -130,7 +133,7 @@ def _from_hub(name: str) -> Path:
         raise _missing(name, "HF_HUB_OFFLINE is set and they are not in the hub's cache")
     try:
         _reach(constants.ENDPOINT, name)
-        return Path(snapshot_download(name, **options))
+        return Path(fetch())
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise _missing(name, f"the model hub cannot give them ({_first_line(error)})") from None
 
@@ -139,8 +142,8 @@ def _reach(endpoint: str, name: str) -> None:
     """One short question before the hub's client begins its minutes of retries."""
     from urllib.request import Request, urlopen
 
-    request = Request(f"{endpoint}/{name}/resolve/main/{FILES[0]}", method="HEAD")  # noqa: S310
-    with urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+    request = Request(f"{endpoint}/{name}/resolve/main/{FILES[0]}", method="HEAD")
+    with urlopen(request, timeout=TIMEOUT_S):
         pass
 
 
@@ -150,6 +153,7 @@ def _first_line(error: Exception) -> str:
 
 def _missing(weights: str, why: str) -> WeightsError:
     return WeightsError(
-        f"no weights {weights!r} for audio_encodec: {why}; either run `hf download facebook/encodec_24khz --local-dir DIR` "
-        "on a machine with network and copy DIR here, or set audio.weights to a folder that has them, or choose --audio mel"
+        f"no weights {weights!r} for audio_encodec: {why}; either run `hf download facebook/encodec_24khz "
+        "--local-dir DIR` on a machine with network and copy DIR here, or set audio.weights to a folder that has them, "
+        "or choose --audio mel"
     )

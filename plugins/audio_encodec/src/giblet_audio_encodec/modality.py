@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import Field
-
 from giblet.errors import DataError
 from giblet.hookspecs import hookimpl
 from giblet.modality import Modality
 from giblet.types import Aligned, Array, Features, FeatureSpec, Source
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,6 +49,7 @@ class AudioEncodec(Modality):
             If the codec has no such bandwidth.
         """
         from giblet.media import read_sound
+
         from giblet_audio_encodec.codec import load_codec
         from giblet_audio_encodec.features import encode_stream
 
@@ -123,11 +123,14 @@ class AudioEncodec(Modality):
             If the features are not codes.
         """
         from giblet.media import write_sound
+
         from giblet_audio_encodec.codec import load_codec
         from giblet_audio_encodec.features import decode_pieces
 
         if features.values.dtype.kind not in "iu":
-            raise DataError(f"audio_encodec plays integer codes, not {features.values.dtype}; take the likeliest class first")
+            raise DataError(
+                f"audio_encodec plays integer codes, not {features.values.dtype}; take the likeliest class first"
+            )
         codec = load_codec(self.weights)
         frame = (features.ticks - features.ticks[0]) // codec.hop
         sound = np.zeros((int(frame[-1]) + 1) * codec.hop, np.float32)

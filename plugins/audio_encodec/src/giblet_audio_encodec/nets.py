@@ -5,10 +5,9 @@ from __future__ import annotations
 from math import ceil
 
 import torch
+from giblet.types import FeatureSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from giblet.types import FeatureSpec
 
 HIDDEN, TOKEN = 96, 32
 PLACES = 16
@@ -46,7 +45,7 @@ class CodeEncoder(nn.Module):
         super().__init__()
         classes = spec.num_classes or 1
         self.embed = nn.Embedding.from_pretrained(tokens(vectors, TOKEN).flatten(0, 1), freeze=False)
-        self.register_buffer("offset", torch.arange(spec.size) * classes, persistent=False)
+        self.offset = nn.Buffer(torch.arange(spec.size) * classes, persistent=False)
         self.frame = nn.Linear(spec.size * TOKEN, HIDDEN)
         self.conv = MultiScale(HIDDEN)
         self.pool = ceil(spec.frames / PLACES)

@@ -9,10 +9,10 @@ import numpy as np
 from giblet_audio_mel.features import Float32, Mel, mel_filters
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 PIECE, LOOK_BACK, LOOK_AHEAD = 1024, 16, 8
-"""Frames that are solved at once, those that a piece shares with the sound before it, and those it sees beyond its end."""
+"""Frames that are solved at once, that a piece shares with the sound before it, and that it sees beyond its end."""
 FIT_STEPS = 30
 MOMENTUM = 0.99
 
@@ -37,7 +37,7 @@ def griffin_lim(db: Float32, mel: Mel, n_samples: int, n_iter: int = 32, seed: i
 
 
 def _magnitude(db: Float32, mel: Mel) -> Tensor:
-    """Linear magnitudes [1 + n_fft // 2, n] whose power fits the mel power.
+    """Linear magnitudes [n, 1 + n_fft // 2] whose power fits the mel power.
 
     Multiplicative updates from the smallest-norm solution (Lee & Seung 2001): never negative, no least squares a frame.
     """
@@ -49,27 +49,53 @@ def _magnitude(db: Float32, mel: Mel) -> Tensor:
     wanted = filters.T @ power
     for _ in range(FIT_STEPS):
         fit *= wanted / (filters.T @ (filters @ fit)).clamp_min(1e-12)
-    return fit.sqrt()
+    return fit.sqrt().T.contiguous()
 
 
-def _solve(magnitude: Tensor, known: Tensor, mel: Mel, n_iter: int, noise: object) -> Tensor:
-    """Sound [n * hop] of magnitudes [bins, n] that begins with `known`."""
+def _solve(magnitude: Tensor, known: Tensor, mel: Mel, n_iter: int, noise: Generator) -> Tensor:
+    """Sound [n * hop] of magnitudes [n, bins] that begins with `known`."""
     import torch
 
-    window = torch.hann_window(mel.n_fft)
-    length = magnitude.shape[1] * mel.hop
-
-    def sound(spectrum: Tensor) -> Tensor:
-        made = torch.istft(spectrum, mel.n_fft, mel.hop, window=window, length=length)
-        made[: len(known)] = known
-        return made
-
-    angle = 2 * torch.pi * torch.rand(magnitude.shape, generator=noise)  # type: ignore[call-overload]
-    spectrum, before = torch.polar(magnitude, angle), torch.zeros(())
+    spectrum = torch.polar(magnitude, 2 * torch.pi * torch.rand(magnitude.shape, generator=noise))
+    before = torch.zeros_like(spectrum)
+    weight = _overlap_add(torch.hann_window(mel.n_fft).square().expand(len(magnitude), -1), mel).clamp_min(1e-3)
     for _ in range(n_iter):
-        again = torch.stft(
-            sound(spectrum), mel.n_fft, mel.hop, window=window, pad_mode="constant", return_complex=True
-        )[:, : magnitude.shape[1]]
-        ahead = again + MOMENTUM * (again - before)
-        spectrum, before = magnitude * ahead / ahead.abs().clamp_min(1e-16), again
-    return sound(spectrum)
+        again = _spectrum(_sound(spectrum, weight, known, mel), mel)
+        ahead = torch.lerp(torch.view_as_real(before), torch.view_as_real(again), 1 + MOMENTUM)
+        ahead *= (magnitude * (ahead[..., 0].square() + ahead[..., 1].square() + 1e-20).rsqrt()).unsqueeze(-1)
+        spectrum, before = torch.view_as_complex(ahead), again
+    return _sound(spectrum, weight, known, mel)
+
+
+def _spectrum(sound: Tensor, mel: Mel) -> Tensor:
+    """Spectra [n, bins] of sound [n * hop], frame k centred at k * hop."""
+    import torch
+
+    padded = torch.nn.functional.pad(sound, (mel.n_fft // 2, mel.n_fft // 2))
+    frames = padded.unfold(0, mel.n_fft, mel.hop)[: len(sound) // mel.hop]
+    return torch.fft.rfft(frames * torch.hann_window(mel.n_fft))
+
+
+def _sound(spectrum: Tensor, weight: Tensor, known: Tensor, mel: Mel) -> Tensor:
+    """The sound [n * hop] nearest to spectra [n, bins] whose windows weigh `weight`, `known` put at its beginning.
+
+    Overlap-add as sums of whole hops: four times as fast as `torch.istft`.
+    """
+    import torch
+
+    frames = torch.fft.irfft(spectrum, mel.n_fft) * torch.hann_window(mel.n_fft)
+    sound = (_overlap_add(frames, mel) / weight)[mel.n_fft // 2 :][: len(spectrum) * mel.hop]
+    sound[: len(known)] = known
+    return sound
+
+
+def _overlap_add(frames: Tensor, mel: Mel) -> Tensor:
+    """Frames [n, n_fft] laid a hop apart and summed, [at least (n - 1) * hop + n_fft]."""
+    import torch
+
+    hops = -(-mel.n_fft // mel.hop)
+    whole = torch.nn.functional.pad(frames, (0, hops * mel.hop - mel.n_fft)).unflatten(1, (hops, mel.hop))
+    out = frames.new_zeros(len(frames) + hops, mel.hop)
+    for part in range(hops):
+        out[part : part + len(frames)] += whole[:, part]
+    return out.flatten()

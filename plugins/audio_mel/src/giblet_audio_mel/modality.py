@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
-
 from giblet.hookspecs import hookimpl
 from giblet.modality import Modality
 from giblet.types import Aligned, Array, Features, FeatureSpec, Source
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,6 +61,7 @@ class AudioMel(Modality):
             If the file has no sound.
         """
         from giblet.media import read_sound
+
         from giblet_audio_mel.features import mel_stream
 
         first: list[int] = []
@@ -109,6 +109,7 @@ class AudioMel(Modality):
         Frames are put where their times say; where there are none, silence.
         """
         from giblet.media import write_sound
+
         from giblet_audio_mel.inversion import griffin_lim
 
         place = (features.ticks - features.ticks[0]) // self.hop
@@ -116,7 +117,9 @@ class AudioMel(Modality):
         db[place] = features.values
         whole = int(features.attrs.get("n_samples", 0))
         n_samples = whole if 1 + whole // self.hop == len(db) else len(db) * self.hop
-        return write_sound(out.with_name(f"{out.name}.wav"), griffin_lim(db, self.mel, n_samples, self.n_iter), self.rate_hz)
+        return write_sound(
+            out.with_name(f"{out.name}.wav"), griffin_lim(db, self.mel, n_samples, self.n_iter), self.rate_hz
+        )
 
 
 @hookimpl

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import ceil
 
 import torch
-from torch import Tensor, nn
-
 from giblet.types import FeatureSpec
+from torch import Tensor, nn
 
 CHANNELS = (32, 48, 64)
 STRIDE = 8
@@ -30,7 +29,7 @@ def patterns(spec: FeatureSpec, width: int) -> tuple[int, int]:
 
 
 class Cosine(nn.Module):
-    """The two-dimensional DCT of a TR, scaled so that each coefficient of natural sound is of order one; not trained."""
+    """The two-dimensional DCT of a TR, not trained, scaled so that coefficients of natural sound are of order one."""
 
     def __init__(self, spec: FeatureSpec, width: int) -> None:
         super().__init__()
@@ -76,13 +75,11 @@ class MelDecoder(Cosine):
         self.shape, self.centre_db, self.scale_db = spec.shape, centre_db, scale_db
         hidden = CHANNELS[1]
         self.mix = nn.Linear(width, self.gain.numel())
-        self.refine = nn.Sequential(
-            nn.Conv1d(spec.size, hidden, 3, padding=1), nn.GELU(), nn.Conv1d(hidden, spec.size, 3, padding=1)
-        )
+        last = nn.Conv1d(hidden, spec.size, 3, padding=1, bias=False)
+        self.refine = nn.Sequential(nn.Conv1d(spec.size, hidden, 3, padding=1), nn.GELU(), last)
         nn.init.eye_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
-        nn.init.zeros_(self.refine[2].weight)
-        nn.init.zeros_(self.refine[2].bias)
+        nn.init.zeros_(last.weight)
         self.gain = nn.Buffer(spec.frames * spec.size / self.gain, persistent=False)
 
     def forward(self, h: Tensor) -> Tensor:

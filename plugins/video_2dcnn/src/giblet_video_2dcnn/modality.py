@@ -51,7 +51,7 @@ class Video2DCNN(Modality):
         return Encoder(self.net_size(spec), self.channels, width)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
-        """A code to all frames of its TR, [n, F, H, W, 3] in 0..1."""
+        """A code to all frames of its TR, [n, F, H, W, 3] in 0..255."""
         from giblet_video_2dcnn.nets import Decoder
 
         return Decoder(self.net_size(spec), self.channels, width, (spec.frames, spec.shape[0], spec.shape[1]))
@@ -65,7 +65,7 @@ class Video2DCNN(Modality):
         return frames, height, width
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Squared error of pixels in 0..1, [n, F]."""
+        """Squared error of pixels in units of the full range, [n, F]."""
         from giblet.nn import frame_loss
 
         return frame_loss(prediction, target)

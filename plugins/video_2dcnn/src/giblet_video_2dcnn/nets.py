@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import clip_statistics, decoded_frames, to_clip
+from giblet.nn import CoarseDecoder, CoarseEncoder, clip_statistics, decoded_frames, to_clip
 from torch import Tensor, nn
 
 POOLED = 32
 """Channels that leave the convolutions for the dense layer."""
+DETAIL = 0.05
+"""How much of the picture the convolutions make before they are trained."""
 
 
 def halves(length: int, times: int) -> list[int]:
@@ -42,6 +44,7 @@ class Encoder(nn.Module):
         self.dense = nn.Sequential(
             nn.LayerNorm(3 * POOLED * cells), nn.Linear(3 * POOLED * cells, width - self.measured)
         )
+        self.coarse = CoarseEncoder(width - self.measured)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, H, W, 3], [n, F] -> [n, D]."""
@@ -49,11 +52,12 @@ class Encoder(nn.Module):
         y = self.narrow(self.frame((clip - 0.5).flatten(0, 1) * 4)).unflatten(0, clip.shape[:2])
         late = torch.linspace(-1, 1, y.shape[1], device=y.device)[None, :, None, None, None]
         pooled = torch.stack([y.mean(1), (y * late).mean(1), y.diff(dim=1).abs().mean(1)], 1).flatten(1)
-        return torch.cat([clip_statistics(clip)[:, : self.measured], self.dense(pooled)], 1)
+        learned = self.coarse(clip) + self.dense(pooled)
+        return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
 
 
 class Decoder(nn.Module):
-    """[n, D] -> [n, F, H, W, 3] in about 0..1: a vector a frame, transposed convolutions, a learned mean picture.
+    """[n, D] -> [n, F, H, W, 3] in about 0..255: a coarse film, and what transposed convolutions add to each frame.
 
     Each transposed convolution is told the side that it has to give, so odd sides come out as they went in.
     """
@@ -75,7 +79,7 @@ class Decoder(nn.Module):
         steps = [nn.ConvTranspose2d(a, b, 3, stride=2, padding=1) for a, b in pairwise((*channels[::-1], 3))]
         self.steps = nn.ModuleList(steps)
         self.norms = nn.ModuleList(block(nn.Identity(), c) for c in channels[-2::-1])
-        self.mean = nn.Parameter(torch.full((1, 1, 3, height, side), 0.5))
+        self.coarse = CoarseDecoder(size_KHW, width)
 
     def forward(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, F, H, W, 3]."""
@@ -85,5 +89,5 @@ class Decoder(nn.Module):
         for i, step in enumerate(self.steps):
             x = step(x, output_size=self.sides[i + 1])
             x = self.norms[i](x) if i < len(self.norms) else x
-        clip = 0.2 * x.unflatten(0, (len(h), self.frames)) + self.mean
+        clip = self.coarse(h) + DETAIL * x.unflatten(0, (len(h), self.frames))
         return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())

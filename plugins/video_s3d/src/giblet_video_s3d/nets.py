@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import clip_statistics, decoded_frames, to_clip
+from giblet.nn import CoarseDecoder, CoarseEncoder, clip_statistics, decoded_frames, to_clip
 from torch import Tensor, nn
 
 POOLED = 24
 """Channels between the convolutions and the dense layers."""
+DETAIL = 0.05
+"""How much of the picture the convolutions make before they are trained."""
 Size = tuple[int, int, int]
 
 
@@ -78,16 +80,17 @@ class Encoder(nn.Module):
         self.steps = nn.Sequential(*(SeparableStep(a, b, 3 if i else 5, 2 if i else 1) for i, (a, b) in steps))
         self.narrow = nn.Sequential(nn.Conv3d(channels[-1], POOLED, 1), nn.AdaptiveAvgPool3d((3, 3, 5)), nn.Flatten())
         self.dense = nn.Sequential(nn.LayerNorm(POOLED * 45), nn.Linear(POOLED * 45, width - self.measured))
+        self.coarse = CoarseEncoder(width - self.measured)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, H, W, 3], [n, F] -> [n, D]."""
         clip = to_clip(x, mask, *self.size_KHW)
-        learned = self.dense(self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2))))
+        learned = self.coarse(clip) + self.dense(self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2))))
         return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
 
 
 class Decoder(nn.Module):
-    """[n, D] -> [n, F, H, W, 3] in about 0..1: transposed separable convolutions and a learned mean picture."""
+    """[n, D] -> [n, F, H, W, 3] in about 0..255: a coarse film, and what separable convolutions add."""
 
     def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int, out_FHW: Size) -> None:
         super().__init__()
@@ -103,12 +106,12 @@ class Decoder(nn.Module):
         strides = [2] * (len(ends) - 1) + [1]
         steps = zip(ends, strides, strict=True)
         self.steps = nn.ModuleList(SeparableStepBack(a, b, s, last=b == 3) for (a, b), s in steps)
-        self.mean = nn.Parameter(torch.full((1, 1, 3, *size_KHW[1:]), 0.5))
+        self.coarse = CoarseDecoder(size_KHW, width)
 
     def forward(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, F, H, W, 3]."""
         x = self.start(h)
         for step, size in zip(self.steps, self.sizes[1:], strict=True):
             x = step(x, size)
-        clip = 0.2 * x.transpose(1, 2) + self.mean
+        clip = self.coarse(h) + DETAIL * x.transpose(1, 2)
         return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())

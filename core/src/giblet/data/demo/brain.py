@@ -66,7 +66,7 @@ def make_people(world: World, shifted_s: float = 0.0) -> list[Person]:
     populations = make_populations(world, owners, atlas)
     tuning = stream(world.seed, "tuning")
     shared = tuning.standard_normal((len(atlas.parcel), UNITS))
-    offset_s = tuning.uniform(-1, 1, len(atlas.responsive))
+    offset_s = tuning.permutation(np.linspace(-1, 1, len(atlas.responsive)))
     target = tuning.uniform(*CEILING, len(atlas.parcel))
     peaks = tuning.permutation(np.linspace(*PEAK_S, N_PEOPLE)) + tuning.uniform(-0.3, 0.3, N_PEOPLE)
     return [

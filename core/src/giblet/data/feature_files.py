@@ -1,0 +1,164 @@
+"""One stream of features as a folder: a memory-mapped .npy beside its clock, there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from giblet.errors import DataError, GibletError, PluginError
+from giblet.types import Array, Features
+
+SIDECAR = "features.json"
+
+
+def write_features(folder: Path, chunks: Iterable[Features], label: str) -> None:
+    """Stream chunks into `folder`, which appears only when everything is on disk; what another process wrote stays.
+
+    Raises
+    ------
+    DataError
+        If there were no chunks.
+    PluginError
+        If the chunks do not fit together, or carry attributes that are no plain values.
+    GibletError
+        If the disk is full or the folder cannot be written.
+    """
+    tmp = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
+    with _disk(folder.parent):
+        tmp.mkdir(parents=True)
+    try:
+        _write_chunks(tmp, chunks, label)
+        try:
+            tmp.replace(folder)
+        except OSError:
+            with _disk(folder.parent):
+                if not is_written(folder):
+                    raise
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def is_written(folder: Path) -> bool:
+    """Whether `write_features` finished this folder."""
+    return (folder / SIDECAR).is_file()
+
+
+def read_features(folder: Path) -> Features:
+    """Features that `write_features` wrote; the values are a read-only memory map.
+
+    Raises
+    ------
+    DataError
+        If the folder was damaged since.
+    """
+    try:
+        meta = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
+        values = np.load(folder / "values.npy", mmap_mode="r" if meta["mapped"] else None)
+        durations = np.load(folder / "durations.npy") if meta["durations"] else None
+        return Features(values, np.load(folder / "ticks.npy"), Fraction(meta["timebase"]), durations, meta["attrs"])
+    except (OSError, ValueError, KeyError, DataError):
+        raise DataError(
+            f"the stored features in {folder} are damaged; delete that folder, they are made again"
+        ) from None
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or "the disk may be full"
+        raise GibletError(
+            f"cannot write features to {folder}: {why}; free space there, or name another folder in GIBLET_CACHE"
+        ) from None
+
+
+def _write_chunks(folder: Path, chunks: Iterable[Features], label: str) -> None:
+    clocks: list[Features] = []
+    like: Array | None = None
+    with _disk(folder.parent):
+        file = (folder / "values.npy").open("wb")
+    with file:
+        for chunk in chunks:
+            like = chunk.values[:0] if like is None else like
+            _refuse_change(chunk, like, label)
+            with _disk(folder.parent):
+                _append(file, chunk.values)
+            clocks.append(chunk.with_values(np.zeros((len(chunk.values), 0))))
+        if like is None:
+            raise DataError(f"{label}: the stream is empty; give a file with at least one frame or event")
+        whole = Features.concat(clocks)
+        with _disk(folder.parent):
+            _header(file, len(whole.ticks), like)
+            _sync(file)
+            _write_clock(folder, whole, label, mapped=0 not in (len(whole.ticks), *like.shape[1:]))
+
+
+def _refuse_change(chunk: Features, like: Array, label: str) -> None:
+    now, before = (f"{v.dtype} {list(v.shape[1:])}" for v in (chunk.values, like))
+    if now != before:
+        raise PluginError(f"{label}: the chunks of one stream must be alike, but {now} came after {before}")
+
+
+def _append(file: BinaryIO, values: Array) -> None:
+    if file.tell() == 0:
+        _header(file, 0, values)
+    np.ascontiguousarray(values).tofile(file)
+
+
+def _header(file: BinaryIO, n: int, like: Array) -> None:
+    """Write or rewrite the header at the file's start; numpy leaves room for the first axis to grow."""
+    file.seek(0)
+    header = {"descr": npy.dtype_to_descr(like.dtype), "fortran_order": False, "shape": (n, *like.shape[1:])}
+    npy.write_array_header_1_0(file, header)
+    file.seek(0, os.SEEK_END)
+
+
+def _write_clock(folder: Path, whole: Features, label: str, *, mapped: bool) -> None:
+    """The times of all samples, then the sidecar."""
+    for name, times in (("ticks", whole.ticks), ("durations", whole.durations)):
+        if times is not None:
+            with (folder / f"{name}.npy").open("wb") as file:
+                np.save(file, times)
+                _sync(file)
+    meta = {
+        "label": label,
+        "timebase": str(whole.timebase),
+        "n_samples": len(whole.ticks),
+        "durations": whole.durations is not None,
+        "mapped": mapped,  # an empty array cannot be mapped
+        "attrs": dict(whole.attrs),
+    }
+    with (folder / SIDECAR).open("wb") as file:
+        file.write(_plain_json(meta, label).encode())
+        _sync(file)
+
+
+def _plain_json(meta: dict[str, Any], label: str) -> str:
+    try:
+        return json.dumps(meta, default=_plain)
+    except TypeError as error:
+        raise PluginError(f"{label}: attrs must hold plain values (text, numbers, lists): {error}") from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path | Fraction):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is none")
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,162 @@
+"""Write the generated parts of the reference pages (`./do python docs/generate.py`); tests/test_docs.py compares."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+from giblet import hookspecs
+from giblet.cli.main import COMMANDS, cli
+from giblet.config import SECTIONS, RunConfig
+from giblet.modality import Modality
+from giblet.plugins import Registry
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+DOCS = Path(__file__).parent
+MARK = re.compile(r"<!-- generated: (\w+) -->\n.*?<!-- end -->", re.S)
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def config() -> str:
+    """Every field of the run's config, a table a section."""
+    top = [row for row in _rows(RunConfig) if row[0] not in {f"`{name}`" for name in SECTIONS}]
+    parts = [f"## The run itself\n\n{_table(top)}"]
+    for name, section in SECTIONS.items():
+        parts.append(f"## `{name}`\n\n{inspect.getdoc(section)}\n\n{_table(_rows(section, f'{name}.'))}")
+    return "\n\n".join(parts)
+
+
+def plugins() -> str:
+    """The settings of every plugin of this repository, a table a plugin."""
+    registry, parts = Registry.discover(), []
+    for plugin in registry.all():
+        cls = registry.modality_class(plugin.name)
+        if cls.__module__.partition(".")[0] in _ours():
+            core = plugin.distribution == "giblet"
+            more = "" if core else f"\n\nMore in its [README](../../plugins/{plugin.name}/README.md)."
+            table = _table(_rows(cls, "" if core else f"{plugin.kind}."))
+            parts.append(f"### `{plugin.name}`\n\n{inspect.getdoc(cls)}\n\n{table}{more}")
+    return "\n\n".join(parts)
+
+
+def _ours() -> set[str]:
+    return {"giblet", *(f"giblet_{folder.name}" for folder in (DOCS.parent / "plugins").iterdir())}
+
+
+def commands() -> str:
+    """The help of every command."""
+    parts = [f"## giblet\n\n{_help(cli, 'giblet')}"]
+    context = click.Context(cli, info_name="giblet")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        parts.append(f"## giblet {name}\n\n{_help(command, f'giblet {name}')}")
+    return "\n\n".join(parts)
+
+
+def _help(command: click.Command, name: str) -> str:
+    context = click.Context(command, info_name=name, terminal_width=100, **command.context_settings)
+    return f"```text\n{command.get_help(context)}\n```"
+
+
+def hooks() -> str:
+    """Every hook specification: signature and meaning."""
+    found = [f for f in vars(hookspecs).values() if inspect.isfunction(f) and hasattr(f, "giblet_spec")]
+    parts = []
+    for f in found:
+        first = "; the first answer counts" if f.giblet_spec.get("firstresult") else "; all answers count"
+        parts.append(f"### `{f.__name__}`\n\n```text\n{_signature(f)}\n```\n\n{_prose(f)} (pluggy{first}.)")
+    return "\n\n".join(parts)
+
+
+def modality() -> str:
+    """Every public method and property of Modality."""
+    parts = []
+    for name, member in vars(Modality).items():
+        f = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if name.startswith("_") or not inspect.isfunction(f) or f.__module__ != Modality.__module__:
+            continue
+        shown = f"{name} -> {f.__annotations__['return']}" if isinstance(member, property) else _signature(f)
+        required = " **Required.**" if getattr(f, "__isabstractmethod__", False) else ""
+        parts.append(f"### `{name}`\n\n```text\n{shown}\n```\n\n{_prose(f)}{required}")
+    return "\n\n".join(parts)
+
+
+def _signature(f: Callable[..., Any]) -> str:
+    return f.__name__ + str(inspect.signature(f)).replace("'", "")
+
+
+def _prose(f: Callable[..., Any]) -> str:
+    """A docstring with its Raises section as sentences."""
+    text, _, raises = (inspect.getdoc(f) or "").partition("\nRaises\n------\n")
+    told = re.findall(r"^(\w+)\n((?:    .*\n?)+)", raises, re.M)
+    return "\n\n".join([text.strip(), *(f"Raises `{e}`: {textwrap.dedent(why).strip()}" for e, why in told)])
+
+
+def _rows(cls: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Name, default, type and meaning of each field."""
+    notes = _attribute_docs(cls)
+    for name, field in cls.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "required" if default is PydanticUndefined else f"`{_plain(default)}`"
+        meaning = field.description or notes.get(name, "")
+        yield f"`{prefix}{name}`", shown, _type(field), " ".join(meaning.split())
+
+
+def _plain(value: object) -> str:
+    """A default as it is typed behind `-o KEY=`."""
+    return value if isinstance(value, str) and value else json.dumps(value, default=str)
+
+
+def _type(field: Any) -> str:  # noqa: ANN401
+    """The type as a reader says it, with its bounds."""
+    text = field.annotation.__name__ if type(field.annotation) is type else str(field.annotation)
+    text = re.sub(r"tuple\[.*\b(int|float|str)\b.*\.\.\.\]", r"list of \1", text)
+    text = re.sub(r"typing\.|pathlib\.(_local\.)?", "", text).replace("None", "null")
+    if text.startswith("Literal["):
+        text = text[8:-1].replace("'", "")
+    bounds = [f"{sign} {getattr(m, key):g}" for m in field.metadata for key, sign in BOUNDS.items() if hasattr(m, key)]
+    return ", ".join([text.replace("|", "or"), *bounds])
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """The strings that stand under fields in a class body."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    return {
+        ast.unparse(field.target): str(ast.literal_eval(note.value))
+        for field, note in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr)
+    }
+
+
+def _table(rows: Any) -> str:  # noqa: ANN401
+    head = ["| setting | default | type | meaning |", "|---|---|---|---|"]
+    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([*head, *body]) if body else "It has no settings."
+
+
+PARTS = {"config": config, "plugins": plugins, "commands": commands, "hooks": hooks, "modality": modality}
+
+
+def filled(text: str) -> str:
+    """A page with its generated parts as they are now."""
+    return MARK.sub(lambda m: f"<!-- generated: {m[1]} -->\n\n{PARTS[m[1]]()}\n\n<!-- end -->", text)
+
+
+def generated_pages() -> list[Path]:
+    """The pages that have generated parts."""
+    return [page for page in sorted(DOCS.rglob("*.md")) if MARK.search(page.read_text("utf-8"))]
+
+
+if __name__ == "__main__":
+    for page in generated_pages():
+        page.write_text(filled(page.read_text("utf-8")), encoding="utf-8")

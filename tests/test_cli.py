@@ -1,0 +1,248 @@
+"""The command line: quick help, one line for what is wrong, the right exit code."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+HEAVY = ("torch", "numpy", "pydantic", "av", "pluggy", "rich", "pandas", "nibabel")
+BLOB = "not a film at all\n" * 10
+
+
+@pytest.fixture
+def giblet(tmp_path):
+    """Run the command line in an empty folder, as a user does."""
+    env = os.environ | {"GIBLET_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2", "COLUMNS": "120"}
+
+    def call(*args, code=None):
+        program = ["-c", textwrap.dedent(code)] if code else ["-m", "giblet"]
+        return subprocess.run(
+            [sys.executable, *program, *map(str, args)], capture_output=True, text=True, env=env, cwd=tmp_path
+        )
+
+    return call
+
+
+def refused(done, *said, lines=1):
+    """One line on stderr beginning with giblet:, an exit code of its own, no traceback; the line."""
+    assert done.returncode in (1, 2), done
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == lines, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("giblet: ")
+    for text in said:
+        assert text in line
+    return line
+
+
+IMPORTED = """
+    import sys
+    from giblet.cli import main
+    try:
+        main(sys.argv[1:])
+    except SystemExit as done:
+        found = [m for m in {heavy} if m in sys.modules]
+        print("imported", found, done.code)
+"""
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["--version"], ["no-such-command"]])
+def test_help_imports_nothing_heavy(giblet, args):
+    done = giblet(*args, code=IMPORTED.format(heavy=HEAVY))
+    assert done.stdout.splitlines()[-1] == f"imported [] {2 if args == ['no-such-command'] else None if 0 else 0}"
+
+
+def test_plugins_imports_no_torch(giblet):
+    heavy = ("torch", "av", "transformers", "librosa", "nilearn", "nibabel", "pandas", "scipy", "soundfile")
+    done = giblet("plugins", code=IMPORTED.format(heavy=heavy))
+    assert done.stdout.splitlines()[-1] == "imported [] None"
+
+
+def test_help_names_every_command_and_debug(giblet):
+    done = giblet("--help")
+    assert done.returncode == 0
+    for word in ("run", "demo", "plugins", "report", "--debug", "--version"):
+        assert f"  {word} " in done.stdout
+    assert giblet("--version").stdout.startswith("giblet, version ")
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "plugins", "report"])
+def test_every_command_has_help(giblet, command):
+    done = giblet(command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: ")
+
+
+def test_plugins_as_json(giblet):
+    rows = json.loads(giblet("plugins", "--json").stdout)
+    by_name = {row["name"]: row for row in rows}
+    assert set(rows[0]) >= {"name", "kind", "role", "distribution", "version", "abilities", "error"}
+    assert set(by_name) >= {"audio_mel", "audio_encodec", "video_2dcnn", "video_s3d", "text_bge", "fmri_mask"}
+    assert all(row["error"] is None for row in rows)
+    assert all(row["kind"] == row["name"].partition("_")[0] for row in rows)
+    assert by_name["fmri_mask"]["role"] == "brain"
+    assert by_name["audio_mel"]["distribution"] == "giblet-audio-mel"
+    assert by_name["audio_mel"]["abilities"] == ["encode", "decode", "reconstruct"]
+    assert by_name["features_table"]["abilities"] == ["encode", "decode"]
+
+
+def test_plugins_as_a_table(giblet):
+    lines = giblet("plugins").stdout.splitlines()
+    assert lines[0].split() == ["name", "kind", "role", "distribution", "version", "can"]
+    assert any(line.startswith("video_s3d ") for line in lines)
+
+
+@pytest.fixture
+def broken_plugin(tmp_path):
+    """A third party's distribution whose plugin cannot be imported, on the path of the command line."""
+    info = tmp_path / "giblet_broken-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: giblet-broken\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[giblet]\nvideo_broken = giblet_broken\n")
+    (tmp_path / "giblet_broken.py").write_text("raise RuntimeError('boom')\n")
+
+
+@pytest.mark.usefixtures("broken_plugin")
+def test_a_broken_plugin_is_shown_and_the_others_listed(giblet):
+    rows = {row["name"]: row for row in json.loads(giblet("plugins", "--json").stdout)}
+    assert rows["video_broken"] == {
+        "name": "video_broken",
+        "kind": "video",
+        "role": None,
+        "distribution": "giblet-broken",
+        "version": "2.0",
+        "abilities": [],
+        "settings": [],
+        "error": "RuntimeError: boom",
+    }
+    assert rows["video_s3d"]["error"] is None
+    done = giblet("plugins")
+    assert done.returncode == 0
+    assert "video_broken (giblet-broken 2.0) is broken: RuntimeError: boom" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["plugin"], "no command 'plugin'; did you mean 'plugins'? there are: run, demo, plugins, report"),
+        (["xyz"], "no command 'xyz'; there are: run"),
+        (["plugins", "--jsn"], "--json"),
+        (["report"], "Missing argument 'RUN'"),
+        (["demo", "here", "--seed", "many"], "'many' is not a valid integer"),
+        (["run", "--filmm", "x"], "--film"),
+    ],
+)
+def test_what_is_no_command_is_a_usage_error(giblet, args, said):
+    done = giblet(*args)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("Usage: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A text file called .mp4, and an empty one."""
+    (tmp_path / "text.mp4").write_text(BLOB)
+    (tmp_path / "empty.mp4").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["-o", "train.lr"], "-o 'train.lr' is not SECTION.KEY=VALUE"),
+        (["-o", "trian.lr=3"], "no section 'trian'; did you mean 'train'?"),
+        (["-o", "train.rl=3", "--tr", "1"], "no setting train.rl; did you mean 'lr'?"),
+        (["-o", "train.lr=fast", "--tr", "1"], "train.lr = 'fast' is not possible"),
+        (["-o", "video.sise=3", "--tr", "1"], "video_s3d has no setting 'sise'; did you mean"),
+        (["--video", "s4d", "--tr", "1"], "no plugin 'video_s4d'; did you mean 'video_s3d'?"),
+        (["--tr", "soon"], "'soon' is not a time in seconds"),
+        (["--tr", "-1"], "not positive"),
+        (["--tr", "1", "--video", "none"], "no modality is left"),
+    ],
+)
+def test_settings_that_cannot_be_meant(giblet, film, args, said):
+    refused(giblet("run", "--film", "text.mp4", "--audio", "none", "--extract-only", *args), said)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--film", "gone.mp4"], "gone.mp4"),
+        (["--film", "*.mkv"], "'*.mkv' matches no file; correct the path"),
+        (["--film", "text.mp4"], "text.mp4"),
+        (["--film", "empty.mp4"], "empty.mp4"),
+        (["--annotations", "text.mp4"], "text.mp4"),
+        (["--annotations", "gone.csv"], "gone.csv"),
+        (["--features", "x"], "--features 'x' is not NAME=FILE"),
+        (["gone/study.toml"], "there is no study file gone/study.toml"),
+        (["gone/study.toml", "--film", "text.mp4"], "say the same thing twice"),
+    ],
+)
+def test_files_that_are_not_there_or_not_what_they_say(giblet, film, args, said):
+    refused(giblet("run", "--tr", "1.5", "--extract-only", *args), said)
+
+
+@pytest.mark.parametrize("out", ["/dev/null/out", "text.mp4", "text.mp4/below"])
+def test_a_place_that_cannot_be_written(giblet, film, out):
+    (film / "words.csv").write_text("onset,duration,text\n" + "".join(f"{i},1,word\n" for i in range(9)))
+    np_file = film / "x.npy"
+    giblet(code=f"import numpy; numpy.save({str(np_file)!r}, numpy.ones((9, 2)))")
+    done = giblet("run", "--features", "x=x.npy", "--tr", "1", "--extract-only", "--out", out)
+    refused(done, out.split("/")[0] if out.startswith("text") else "/dev/null")
+
+
+def test_a_demo_in_place_of_a_file_and_a_report_of_nothing(giblet, film):
+    refused(giblet("demo", "text.mp4", "--quiet"), "text.mp4")
+    refused(giblet("report", "."), "holds no finished run")
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(giblet):
+    for args in (["--debug", "report", "gone"], ["report", "gone", "--debug"]):
+        done = giblet(*args)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
+        assert "ConfigError: gone holds no finished run" in done.stderr
+
+
+RAISES = """
+    import sys
+    import click
+    from giblet.cli import main as module
+    from giblet.cli.main import cli, main
+    import giblet.cli.plugins
+
+    def raises(*args, **kwargs):
+        raise {error}
+
+    giblet.cli.plugins.command.callback = raises
+    main(["plugins", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("KeyboardInterrupt", 130, "giblet: stopped; the same command goes on from here"),
+        ("ValueError('a\\nb')", 1, "giblet: unexpected ValueError: a b; the same command with --debug shows where"),
+        ("PermissionError(13, 'Permission denied', 'x/y')", 1, "giblet: x/y: Permission denied; give another path"),
+        ("click.exceptions.Exit(7)", 7, ""),
+    ],
+)
+def test_whatever_happens_is_one_line_and_an_exit_code(giblet, error, code, said):
+    done = giblet(code=RAISES.format(error=error.replace("\n", "\\n")))
+    assert done.returncode == code
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == bool(said)
+    assert "".join(lines).startswith(said)
+
+
+def test_a_pipe_that_closes_early_is_no_error(giblet):
+    command = f"{sys.executable} -m giblet plugins --json | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout == "["
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,265 @@
+"""Docs cannot rot: what is generated is compared, what is code is run, what is linked is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import numpy as np
+import pytest
+from giblet.cli.main import cli
+from giblet.config import SECTIONS, RunConfig, parse_overrides
+from giblet.data import study_file
+from giblet.data.study_file import StudyFile
+from giblet.modality import Modality
+from giblet.plugins import Registry
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "core" / "README.md", *PAGES]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+LESSON = DOCS / "tutorials" / "first-plugin.md"
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def load_generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_docs", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load_generator()
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [code for language, code in BLOCK.findall(page.read_text("utf-8")) if language in languages]
+
+
+# What is generated
+
+
+@pytest.mark.parametrize("page", generate.generated_pages(), ids=name_of)
+def test_generated_parts_are_up_to_date(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert generate.filled(text) == text, f"{name_of(page)} is out of date; run ./do python docs/generate.py"
+
+
+def test_every_part_is_on_a_page() -> None:
+    marks = [m for page in PAGES for m in generate.MARK.findall(page.read_text("utf-8"))]
+    assert sorted(marks) == sorted(generate.PARTS)
+
+
+def rows_of(page: str) -> dict[str, str]:
+    """The default by the setting, as a reader finds them in the tables of a page."""
+    text = (DOCS / page).read_text("utf-8")
+    return dict(re.findall(r"^\| `([\w.]+)` \| `?([^|`]+)`? \|", text, re.M))
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = rows_of("reference/config.md")
+    for section, cls in SECTIONS.items():
+        for key, field in cls.model_fields.items():
+            said = documented[f"{section}.{key}"]
+            assert field.default == (said if isinstance(field.default, str) else json.loads(said)), f"{section}.{key}"
+    for key in RunConfig.model_fields.keys() - SECTIONS.keys():
+        assert key in documented
+
+
+@pytest.mark.parametrize("folder", sorted(p.name for p in (ROOT / "plugins").iterdir() if p.is_dir()))
+def test_every_plugin_is_documented(folder: str) -> None:
+    cls = Registry.discover().modality_class(folder)
+    documented = rows_of("reference/config.md")
+    assert {f"{cls.kind}.{key}" for key in cls.model_fields} <= documented.keys()
+    assert f"[`{folder}`](plugins/{folder}/README.md)" in (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "plugins" / folder / "README.md").read_text("utf-8")
+    unsaid = [key for key in cls.model_fields if f"`{key}`" not in readme]
+    assert not unsaid, f"plugins/{folder}/README.md does not mention {unsaid}"
+
+
+def test_every_method_of_modality_is_documented() -> None:
+    text = (DOCS / "reference/modality.md").read_text("utf-8")
+    public = [n for n in vars(Modality) if not n.startswith("_") and callable(getattr(Modality, n, None))]
+    ours = [n for n in public if n not in ("model_config", "model_post_init")]
+    assert "extract" in ours
+    assert [n for n in ours if f"### `{n}`" not in text] == []
+
+
+ENTRIES = [study_file.StudyEntry, study_file.StimulusEntry, study_file.ScanEntry, study_file.FeatureEntry]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.__name__)
+def test_every_key_of_a_study_file_is_documented(entry: type[study_file.Entry]) -> None:
+    text = (DOCS / "reference/study-file.md").read_text("utf-8")
+    assert [key for key in entry.model_fields if f"`{key}`" not in text] == []
+
+
+def test_every_score_of_scans_is_documented() -> None:
+    from giblet.analysis.bold import GROUP, BoldScores, bold_metrics
+    from giblet.analysis.ceilings import Ceiling
+    from giblet.analysis.nulls import shift_null
+
+    r = {m: np.array([0.1, 0.2]) for m in ("r", "ridge_r", "banded_r", "summary_ridge_r")}
+    series = np.random.default_rng(0).normal(size=(100, 2))
+    null = shift_null(series, series, [slice(0, 100)], 1.5)
+    ceilings = {"people": Ceiling("loo_isc", np.ones((1, 2)), "note"), GROUP: Ceiling("half", np.ones(2), "note")}
+    scores = BoldScores({"sub-01": r, GROUP: r}, ceilings, null, null, None, [])
+    found = bold_metrics(scores, {"visual": np.array([True, False])})
+    text = (DOCS / "reference/metrics-json.md").read_text("utf-8")
+    keys = {*found, *found["group"], *found["subjects"]["sub-01"], *found["regions"]["visual"]}
+    assert [k for k in sorted(keys) if f"`{k}`" not in text] == []
+
+
+# What is linked
+
+
+def links(page: Path) -> list[str]:
+    return [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_every_relative_link_resolves(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name_of(page)} links to {link}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{name_of(page)} links to {link}: no such heading"
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    found, to_do = set[Path](), [DOCS / "index.md"]
+    while to_do:
+        page = to_do.pop()
+        if page not in found and page.suffix == ".md" and page.is_relative_to(DOCS):
+            found.add(page)
+            to_do += [(page.parent / link.partition("#")[0]).resolve() for link in links(page)]
+    assert set(PAGES) - found == set()
+
+
+# What is code
+
+
+def shell_lines(page: Path) -> Iterator[list[str]]:
+    """Every `giblet` command of a page's shell blocks and, in the READMEs, of its indented ones."""
+    text = "\n".join(blocks(page, "sh"))
+    text += "\n" + "\n".join(re.findall(r"^ {4}((?:\./do )?giblet .*)$", page.read_text("utf-8"), re.M))
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        words = words[1:] if words[:1] == ["./do"] else words
+        if words[:1] == ["giblet"]:
+            yield words[1:]
+
+
+COMMANDS = [(p, w) for p in TEXTS if p != LESSON for w in shell_lines(p)]
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda v: " ".join(v) if isinstance(v, list) else v.name)
+def test_commands_can_be_meant(page: Path, words: list[str]) -> None:
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None, f"{name_of(page)}: no command {words[0]}"
+    context = command.make_context(words[0], words[1:])  # an unknown option raises
+    registry = Registry.discover()
+    classes = [registry.modality_class(n) for n in registry.plugins]
+    kinds = {c.kind for c in classes} - {"features"}  # `--features NAME=FILE` is no choice of a plugin
+    for section, values in parse_overrides(context.params.get("overrides") or (), kinds).items():
+        settings = [SECTIONS[section]] if section in SECTIONS else [c for c in classes if c.kind == section]
+        assert any(values.keys() <= c.model_fields.keys() for c in settings), f"{name_of(page)}: {section} {values}"
+    for kind in kinds & context.params.keys():
+        assert context.params[kind] in (None, "none", *(n.removeprefix(f"{kind}_") for n in registry.plugins))
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) > 12
+
+
+def toml_blocks() -> list[tuple[Path, str]]:
+    return [(page, code) for page in TEXTS for code in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "code"), toml_blocks(), ids=lambda v: v.name if isinstance(v, Path) else "block")
+def test_toml_blocks_are_study_files_or_packages(page: Path, code: str) -> None:
+    parsed = tomllib.loads(code)
+    if "study" in parsed:
+        StudyFile.model_validate(parsed)
+        return
+    (name,) = parsed["project"]["entry-points"]["giblet"]
+    assert parsed["project"]["name"] == f"giblet-{name.replace('_', '-')}"
+
+
+def run(arguments: list[str], folder: Path) -> str:
+    """Run Python in a folder whose `src` is importable; its output."""
+    env = {**os.environ, "PYTHONPATH": str(folder / "src"), "GIBLET_CACHE": str(folder / "cache"), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p != LESSON and blocks(p, "python")], ids=name_of)
+def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
+    run(["-c", "\n".join(blocks(page, "python"))], tmp_path)
+
+
+def save(code: str, folder: Path) -> bool:
+    """Write a block that begins with a comment naming its file, as the tutorial asks."""
+    named = re.match(r"# ([\w./]+\.(?:py|toml))\n", code)
+    if named:
+        path = folder / named[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code, encoding="utf-8")
+    return named is not None
+
+
+def install(folder: Path) -> None:
+    """What `uv pip install --editable .` does for entry points: metadata beside the sources."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    info = folder / "src" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = [f"{k} = {v}" for k, v in project["entry-points"]["giblet"].items()]
+    (info / "entry_points.txt").write_text("\n".join(["[giblet]", *points, ""]))
+
+
+@pytest.mark.slow
+def test_the_lesson_on_plugins_works_step_by_step(tmp_path: Path) -> None:
+    outputs = []
+    for language, code in BLOCK.findall(LESSON.read_text("utf-8")):
+        if language == "sh":
+            for line in code.splitlines():
+                words = shlex.split(line)
+                if words[0] == "uv":
+                    install(tmp_path)
+                else:
+                    outputs.append(run(["-m", *words], tmp_path))
+        elif not save(code, tmp_path) and language == "python":
+            run(["-c", code], tmp_path)
+    listed, extracted, ten_lines, forty_lines = outputs
+    assert re.search(r"^gaze_xy +gaze +stimulus +giblet-gaze-xy +0\.1\.0", listed, re.M)
+    assert "broken" not in listed
+    assert re.search(r"gaze_xy +3600 +60\.000 +90 +40 +40", extracted)
+    passed = [int(n) for o in (ten_lines, forty_lines) for n in re.findall(r"(\d+) passed", o)]
+    assert passed[0] >= 12
+    assert passed[1] == passed[0] + 1  # reconstruct

@@ -1,0 +1,154 @@
+"""The loop: exact resume, and test data that nothing in training has touched."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from giblet.data.dataset import draw_windows
+from giblet.model import Autoencoder, ModalityNets, RelativeLoss, bold_loss, constant_prediction, predict_scans
+from giblet.nn import MaskedFlatten, UnflattenFrame
+from giblet.training import DecoderTask, Schedule, TrunkTask, compute_codes, fit
+from giblet.training.front_ends import training_parts
+from giblet.types import FeatureSpec
+
+
+class Head(nn.Module):
+    def __init__(self, a, b):
+        super().__init__()
+        self.out = nn.Linear(a, b)
+
+    def forward(self, x, mask=None):
+        return self.out(x if mask is None else x[:, 0]).unsqueeze(1) if mask is None else self.out(x[:, 0])
+
+
+def squared(prediction, target):
+    return (prediction - target).square().flatten(2).mean(-1)
+
+
+def build(world, config):
+    spec = FeatureSpec((6,), 1)
+    nets = [ModalityNets("text", "text", MaskedFlatten(), UnflattenFrame(spec), squared, spec, 6)]
+    codes = compute_codes([world], nets, {}, 10, lambda *_: None)
+    torch.manual_seed(0)
+    voxels = next(iter(world.scans.values())).shape[1]
+    model = Autoencoder(
+        config.model,
+        1.5,
+        {"text": 6},
+        {"text": 6},
+        list(world.scans),
+        lambda s, d: Head(d, voxels),
+        lambda s, d: Head(voxels, d),
+    )
+    return model, codes, nets
+
+
+def schedule(config, steps):
+    t = config.train
+    return Schedule(steps, 1e-2, t.clip, 99, t.validate_every, config.seed)
+
+
+def trained(world, config, path, steps=40, log=None):
+    model, codes, nets = build(world, config)
+    fit(TrunkTask(model, codes, [world], config), schedule(config, 40), path / "t.pt", log or (lambda r: None), lambda *_: None)
+    losses = {"text": RelativeLoss(squared, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec))}
+    losses["text"].calibrate(training_parts([world], "text"))
+    predicted = predict_scans(model, codes, [world])
+    task = DecoderTask(model, nets, losses, codes, [world], predicted, config)
+    fit(task, schedule(config, 20), path / "d.pt", lambda r: None, lambda *_: None)
+    return model
+
+
+def test_it_learns_the_linear_world(world, quick_config, tmp_path):
+    config = quick_config.model_copy(update={"train": quick_config.train.model_copy(update={"trunk_steps": 200})})
+    model, codes, _ = build(world, config)
+    fit(TrunkTask(model, codes, [world], config), schedule(config, 200), tmp_path / "t.pt", lambda r: None, lambda *_: None)
+    guess = predict_scans(model, codes, [world])[0]
+    r = [np.corrcoef(guess["a"][210:, v], world.scans["a"][210:, v])[0, 1] for v in range(20)]
+    assert np.mean(r) > 0.5
+
+
+def test_replacing_test_scans_leaves_the_weights_bit_identical(world, quick_config, tmp_path):
+    """Also what lies in the gap and in validation's gap: only training and validation blocks may matter."""
+    noisy = {}
+    for s, y in world.scans.items():
+        noisy[s] = y.copy()
+        noisy[s][180:] = np.random.default_rng(9).standard_normal(y[180:].shape)
+        noisy[s][120:150] = 7.0
+    a = trained(world, quick_config, tmp_path / "a").state_dict()
+    b = trained(replace(world, scans=noisy), quick_config, tmp_path / "b").state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_replacing_training_scans_changes_the_weights(world, quick_config, tmp_path):
+    other = {s: y[::-1].copy() for s, y in world.scans.items()}
+    a = trained(world, quick_config, tmp_path / "a").state_dict()
+    b = trained(replace(world, scans=other), quick_config, tmp_path / "b").state_dict()
+    assert not all(torch.equal(a[k], b[k]) for k in a)
+
+
+class Stop(Exception):
+    pass
+
+
+def test_resume_is_bit_equal_to_an_unbroken_run(world, quick_config, tmp_path, monkeypatch):
+    from giblet.training import trainer
+
+    monkeypatch.setattr(trainer, "SAVE_EVERY_S", -1.0)  # a checkpoint at every validation
+    rows, broken = [], []
+
+    def stop_at_25(name, step, total):
+        if step == 25:
+            raise Stop
+
+    model, codes, _ = build(world, quick_config)
+    whole = TrunkTask(model, codes, [world], quick_config)
+    fit(whole, schedule(quick_config, 40), tmp_path / "whole.pt", rows.append, lambda *_: None)
+    for progress in (stop_at_25, lambda *_: None):
+        again, codes, _ = build(world, quick_config)
+        task = TrunkTask(again, codes, [world], quick_config)
+        try:
+            fit(task, schedule(quick_config, 40), tmp_path / "broken.pt", broken.append, progress)
+        except Stop:
+            torch.manual_seed(12345)
+    assert all(torch.equal(model.state_dict()[k], again.state_dict()[k]) for k in model.state_dict())
+    assert [(r["step"], r["train"], r["validation"]) for r in rows] == [
+        (r["step"], r["train"], r["validation"]) for r in broken
+    ]
+
+
+def test_windows_never_leave_their_block(world):
+    rng = np.random.default_rng(0)
+    for w in draw_windows([world], rng, 200, 40, 16, 16):
+        assert set(w.rows[w.inside]) <= set(range(120))
+        assert w.supervised.sum() == 40
+        assert (w.supervised <= w.inside).all()
+
+
+def test_a_block_shorter_than_a_window_is_masked(world):
+    w = draw_windows([world], np.random.default_rng(0), 1, 200, 0, 0)[0]
+    assert w.supervised.sum() == 120
+
+
+def test_bold_loss_agrees_with_numpy():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3, 50, 7))
+    valid = np.ones((3, 50), bool)
+    valid[1, 30:] = False
+    valid[2, 10:] = False  # too short for r
+    r = [np.mean([np.corrcoef(a[i, valid[i], v], b[i, valid[i], v])[0, 1] for v in range(7)]) for i in (0, 1)]
+    expected = np.mean((a - b)[valid] ** 2) + 1 - np.mean(r)
+    got = bold_loss(*(torch.from_numpy(x) for x in (a, b, valid)))
+    assert float(got) == pytest.approx(expected, abs=1e-6)
+
+
+def test_constant_scores_one(world):
+    parts = training_parts([world], "text")
+    spec = FeatureSpec((6,), 1)
+    loss = RelativeLoss(squared, spec, constant_prediction(parts, spec)).calibrate(parts)
+    x, mask = (torch.from_numpy(v) for v in parts[0][0].rows(parts[0][1]))
+    assert float(loss(loss.constant.expand_as(x), x, mask)) == pytest.approx(1.0, abs=1e-5)
+    assert float(loss(x, x, mask)) == 0.0
