@@ -6,7 +6,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from giblet.config import ModelConfig, RunConfig, TrainConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block

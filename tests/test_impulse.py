@@ -5,15 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from scipy.interpolate import CubicSpline
-from torch import nn
-
-from giblet import Modality, Source, TRGrid, seconds
+from giblet import Modality, Source, TRGrid, hookimpl, seconds, stages
 from giblet.config import ModelConfig
 from giblet.media import read_frames, read_sound, write_film
 from giblet.model import Autoencoder
 from giblet.plugins import Plugin, Registry
-from giblet import stages, hookimpl
+from scipy.interpolate import CubicSpline
+from torch import nn
 
 SUBSTEPS = 4
 FPS = 20

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from giblet import ConfigError, Features, FeatureSpec, Modality, PluginError, Source, TRGrid, hookimpl, seconds, stages
 from giblet import plugins as plugins_module
-from giblet.plugins import STAGES, Plugin, Registry
+from giblet.plugins import RESERVED, STAGES, Plugin, Registry, can_be_kind
 
 
 class Toy(Modality):
@@ -64,6 +64,11 @@ class WrongKind(Toy):
     kind = "sound"
 
 
+class Reserved(Toy):
+    name = "out_one"
+    kind = "out"
+
+
 class Other(Toy):
     name = "toy_two"
 
@@ -101,6 +106,7 @@ BROKEN = {
     "nameless": (module(Nameless), "Nameless must set the class attribute `name`"),
     "wrong name": (module(Other), "the entry point is 'toy_one', but register_modalities() returned toy_two"),
     "wrong kind": (module(WrongKind), "a name begins with its kind: 'sound_...'"),
+    "reserved kind": (module(Reserved), "is of the kind 'out'; a kind is one lower-case word that is still free"),
     "role": (module(Queer), "has the role 'audience'; a role is one of: stimulus, brain"),
     "no class": (module(3), "returned 3, which is not a Modality class"),
     "twice": (module(Toy, Toy), "returned two classes named 'toy_one'"),
@@ -286,3 +292,13 @@ print(json.dumps([names, [m for m in sys.modules if m.startswith("giblet_")], "n
 def test_every_installed_plugin_loads():
     registry = Registry.discover()
     assert {p.name: registry.load(p.name).error for p in registry.all()} == {p.name: None for p in registry.all()}
+
+
+def test_no_kind_can_take_a_word_of_the_command_line_or_the_config():
+    from giblet.cli.run import command, kinds
+    from giblet.config import SECTIONS
+
+    words = {o.lstrip("-").replace("-", "_") for p in command.params for o in p.opts} - {"o", "features", *kinds()}
+    assert words | set(SECTIONS) <= RESERVED
+    assert not {"video", "audio", "text", "fmri", "features"} & RESERVED
+    assert [k for k in ("eye-tracking", "Video", "", "two words", "3d") if can_be_kind(k)] == []

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from giblet.cli import main
 from giblet.media import read_sound, write_film
 

@@ -27,7 +27,7 @@ class Sensor(Modality):
     def extract(self, source):
         table = np.loadtxt(source.path, dtype=np.float32, ndmin=2) * np.float32(self.gain)
         for at in range(0, len(table), 1000):
-            yield Features.regular(table[at : at + 1000], 10, at, rate_hz=10)
+            yield Features.regular(table[at : at + 1000], 10, at, gain=self.gain)
 
     def reconstruct(self, features, out):
         path = out.with_suffix(".txt")

@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from giblet.data.dataset import draw_windows
 from giblet.model import Autoencoder, ModalityNets, RelativeLoss, bold_loss, constant_prediction, predict_scans
 from giblet.nn import MaskedFlatten, UnflattenFrame
 from giblet.training import DecoderTask, Schedule, TrunkTask, compute_codes, fit
 from giblet.training.front_ends import training_parts
 from giblet.types import FeatureSpec
+from torch import nn
 
 
 class Head(nn.Module):
@@ -22,6 +21,10 @@ class Head(nn.Module):
 
     def forward(self, x, mask=None):
         return self.out(x if mask is None else x[:, 0]).unsqueeze(1) if mask is None else self.out(x[:, 0])
+
+
+def quiet(*_):
+    """No log, no progress."""
 
 
 def squared(prediction, target):
@@ -51,21 +54,35 @@ def schedule(config, steps):
     return Schedule(steps, 1e-2, t.clip, 99, t.validate_every, config.seed)
 
 
-def trained(world, config, path, steps=40, log=None):
+def trained(world, config, path):
     model, codes, nets = build(world, config)
-    fit(TrunkTask(model, codes, [world], config), schedule(config, 40), path / "t.pt", log or (lambda r: None), lambda *_: None)
-    losses = {"text": RelativeLoss(squared, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec))}
+    fit(
+        TrunkTask(model, codes, [world], config),
+        schedule(config, 40),
+        path / "t.pt",
+        quiet,
+        lambda *_: None,
+    )
+    losses = {
+        "text": RelativeLoss(squared, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec))
+    }
     losses["text"].calibrate(training_parts([world], "text"))
     predicted = predict_scans(model, codes, [world])
     task = DecoderTask(model, nets, losses, codes, [world], predicted, config)
-    fit(task, schedule(config, 20), path / "d.pt", lambda r: None, lambda *_: None)
+    fit(task, schedule(config, 20), path / "d.pt", quiet, quiet)
     return model
 
 
 def test_it_learns_the_linear_world(world, quick_config, tmp_path):
     config = quick_config.model_copy(update={"train": quick_config.train.model_copy(update={"trunk_steps": 200})})
     model, codes, _ = build(world, config)
-    fit(TrunkTask(model, codes, [world], config), schedule(config, 200), tmp_path / "t.pt", lambda r: None, lambda *_: None)
+    fit(
+        TrunkTask(model, codes, [world], config),
+        schedule(config, 200),
+        tmp_path / "t.pt",
+        lambda r: None,
+        lambda *_: None,
+    )
     guess = predict_scans(model, codes, [world])[0]
     r = [np.corrcoef(guess["a"][210:, v], world.scans["a"][210:, v])[0, 1] for v in range(20)]
     assert np.mean(r) > 0.5
@@ -90,7 +107,7 @@ def test_replacing_training_scans_changes_the_weights(world, quick_config, tmp_p
     assert not all(torch.equal(a[k], b[k]) for k in a)
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -102,7 +119,7 @@ def test_resume_is_bit_equal_to_an_unbroken_run(world, quick_config, tmp_path, m
 
     def stop_at_25(name, step, total):
         if step == 25:
-            raise Stop
+            raise StopError
 
     model, codes, _ = build(world, quick_config)
     whole = TrunkTask(model, codes, [world], quick_config)
@@ -112,7 +129,7 @@ def test_resume_is_bit_equal_to_an_unbroken_run(world, quick_config, tmp_path, m
         task = TrunkTask(again, codes, [world], quick_config)
         try:
             fit(task, schedule(quick_config, 40), tmp_path / "broken.pt", broken.append, progress)
-        except Stop:
+        except StopError:
             torch.manual_seed(12345)
     assert all(torch.equal(model.state_dict()[k], again.state_dict()[k]) for k in model.state_dict())
     assert [(r["step"], r["train"], r["validation"]) for r in rows] == [

@@ -36,6 +36,7 @@ class ModelConfig(Section):
     )
     shift_s: float = Field(5.0, ge=0, description="the delay of hemodynamics=shift")
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout on each modality's code")
+    latent_dropout: float = Field(0.5, ge=0, lt=1, description="dropout between hemodynamics and brain heads")
     modality_dropout: float = Field(0.3, ge=0, lt=1, description="chance to leave a modality out of a window")
     summary_components: int = Field(100, ge=1, description="principal components of each summary that join its code")
 

@@ -95,7 +95,7 @@ class Modality(BaseModel, ABC):
         return FrameEncoder(spec, width)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
-        """Build the decoder: `forward(h [n, width]) -> [n, F, *S]`, in the unit of the features, class logits last if discrete."""
+        """Build the decoder: `forward(h [n, width]) -> [n, F, *S]`, in the features' unit, class logits last."""
         from giblet.nn import FrameDecoder
 
         return FrameDecoder(spec, width)

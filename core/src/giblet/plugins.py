@@ -22,6 +22,12 @@ WRAPPERS = "giblet.wrappers"
 STAGES = ("extract", "align", "encode", "decode", "reconstruct")
 HOOKS = ("register_modalities", *STAGES)
 ROLES = ("stimulus", "brain")
+_WORDS = (
+    "annotations bold debug evaluate exclude extract extract_only film help model offset out overwrite plumbing quiet "
+    "seed set split study tr train"
+)
+RESERVED = frozenset(_WORDS.split())
+"""Words that `giblet run` and the config use themselves: no kind can be called so."""
 
 
 @dataclass
@@ -238,6 +244,11 @@ def _check_hooks(module: object, pm: pluggy.PluginManager, plugin: Plugin) -> No
                 )
 
 
+def can_be_kind(kind: str) -> bool:
+    """Whether a kind can be an option of `giblet run` and a section of the config."""
+    return kind.isidentifier() and kind.islower() and kind not in RESERVED
+
+
 def check_class(cls: object) -> None:
     """Refuse what is no Modality class, is abstract, or has no fit name, kind and role.
 
@@ -255,6 +266,10 @@ def check_class(cls: object) -> None:
     for attribute in ("name", "kind"):
         if not isinstance(getattr(cls, attribute, None), str):
             raise PluginError(f"{cls.__name__} must set the class attribute `{attribute}`, a string")
+    if not can_be_kind(cls.kind):
+        raise PluginError(
+            f"{cls.__name__} is of the kind {cls.kind!r}; a kind is one lower-case word that is still free"
+        )
     if cls.role not in ROLES:
         raise PluginError(f"{cls.__name__} has the role {cls.role!r}; a role is one of: {', '.join(ROLES)}")
     if cls.name.partition("_")[0] != cls.kind or cls.name == cls.kind:

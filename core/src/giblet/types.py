@@ -101,7 +101,7 @@ class Features:
             raise DataError(f"features have {len(self.values)} samples but {len(self.ticks)} times")
 
     @classmethod
-    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, /, **attrs: Any) -> Features:  # noqa: ANN401
+    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, **attrs: Any) -> Features:  # noqa: ANN401
         """Features at a constant rate; `first` is the index of the first sample."""
         return cls(values, np.arange(first, first + len(values), dtype=np.int64), 1 / Fraction(rate_hz), attrs=attrs)
 

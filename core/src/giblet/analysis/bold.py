@@ -29,7 +29,7 @@ LAG_GAP_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class BoldScores:
-    """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the estimated lag."""
+    """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the lag."""
 
     r: dict[str, dict[str, Real]]
     ceilings: dict[str, Ceiling]
@@ -78,9 +78,15 @@ def _ridges(
     names, columns = list(y), np.cumsum([0, *(x.shape[1] for x in y.values())])
     stacked = np.concatenate(list(y.values()), axis=1)
     lags = int(np.ceil(config.model.kernel_s / joined.tr_s)) + 1
-    same = {"train": joined.train, "validation": joined.validation, "runs": joined.runs, "n_lags": lags, "gap": gap}
+    same: dict[str, Any] = {
+        "train": joined.train,
+        "validation": joined.validation,
+        "runs": joined.runs,
+        "n_lags": lags,
+        "gap": gap,
+    }
     h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
-    candidates = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
+    candidates: dict[str, Any] = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
     fits = {
         "ridge_r": fir_ridge(h, stacked, undelayed=applied, **same).prediction,
         "banded_r": banded_ridge(h, stacked, undelayed=applied, **candidates, **same).prediction,

@@ -106,7 +106,7 @@ SMUGGLING_MARGIN = 0.1
 
 
 def smuggling(losses: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
-    """Whether decoders read more from a clean prediction than from one with a scan's noise: then lesions are in doubt."""
+    """Whether decoders read more from a clean prediction than from a noisy one: then lesions are in doubt."""
     gap = {n: by["noisy"] - by["predicted"] for n, by in losses.items()}
     flagged = [n for n, g in gap.items() if g > SMUGGLING_MARGIN]
     verdict = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Joined:
 def join(timelines: Sequence[Timeline]) -> Joined:
     """Lay runs end to end."""
     starts = np.cumsum([0, *(t.grid.n_trs for t in timelines)])
-    runs = [slice(int(a), int(b)) for a, b in zip(starts, starts[1:], strict=False)]
+    runs = [slice(int(a), int(b)) for a, b in pairwise(starts)]
 
     def trs(label: Label) -> Int:
         return np.concatenate([block_trs(t.of(label)) + r.start for t, r in zip(timelines, runs, strict=True)])

@@ -15,9 +15,10 @@ Real = NDArray[np.float64]
 
 def voxel_kernels(model: Autoencoder, subject: int) -> Real:
     """Each voxel's effective hemodynamic kernel, [V, L]: kernels weighted by the head, signed to respond positively."""
-    head, outputs = model.heads[subject], model.hemodynamics.outputs
+    outputs = model.hemodynamics.outputs
     with torch.no_grad():
-        weight = (head(torch.eye(outputs)) - head(torch.zeros(1, outputs)))[:, 0].double().numpy()
+        weight = (model.heads(subject, torch.eye(outputs)) - model.heads(subject, torch.zeros(1, outputs)))[:, 0]
+        weight = weight.double().numpy()
         kernels = model.hemodynamics.kernels().double().numpy()
     units = model.hemodynamics.width
     weight = weight.reshape(units, outputs // units, -1)

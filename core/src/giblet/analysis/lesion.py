@@ -1,4 +1,4 @@
-"""What a lesion takes away: the loss of each modality when a region's voxels are replaced by something uninformative."""
+"""What a lesion takes away: the loss of each modality when a region's voxels say nothing of the moment."""
 
 from __future__ import annotations
 

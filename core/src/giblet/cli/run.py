@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from giblet.cli.figures import print_streams, print_summary
 from giblet.cli.progress import Progress, progress_bars
 from giblet.errors import ConfigError
 
@@ -27,12 +28,13 @@ def kinds() -> dict[str, list[str]]:
     """Every kind that an installed plugin provides, with the names to choose from; nothing is imported."""
     from importlib.metadata import entry_points
 
+    from giblet.plugins import can_be_kind
+
     found: dict[str, list[str]] = {}
     for point in sorted(entry_points(group="giblet"), key=lambda p: p.name):
         kind, _, name = point.name.partition("_")
-        if kind == TABLES:  # `--features NAME=FILE` gives those their files
-            continue
-        found.setdefault(kind, []).append(name)
+        if kind != TABLES and name and can_be_kind(kind):  # `--features NAME=FILE` gives tables their files
+            found.setdefault(kind, []).append(name)
     return found
 
 
@@ -158,42 +160,9 @@ def _run(
 
     folder = open_run(out, study, config, inputs)
     if extract_only:
-        _print_streams(inputs.described["streams"])
+        print_streams(inputs.described["streams"])
         return
     command_line = " ".join(["giblet", *sys.argv[1:]])
     metrics = run_study(study, config, inputs, folder, command_line, progress)
-    _print_summary(metrics)
+    print_summary(metrics)
     click.echo(out / "report.html")
-
-
-def _print_streams(streams: Sequence[dict[str, Any]]) -> None:
-    click.echo(
-        f"{'stimulus':<24} {'modality':<16} {'samples':>9} {'rate Hz':>9} {'frames/TR':>9} {'TRs':>6} {'covered':>8}"
-    )
-    for s in streams:
-        rate = "events" if s["rate_hz"] is None else f"{s['rate_hz']:.3f}"
-        click.echo(
-            f"{s['stimulus']:<24} {s['modality']:<16} {s['samples']:>9} {rate:>9} {s['frames_per_tr']:>9} {s['n_trs']:>6} {s['covered_trs']:>8}"
-        )
-
-
-def _print_summary(metrics: dict[str, Any]) -> None:
-    click.echo(metrics["summary"])
-    for warning in metrics["warnings"]:
-        click.echo(f"warning: {warning}")
-    fmri = metrics["fmri"]
-    click.echo(f"\n{'held-out r':<22} {'model':>7} {'ridge':>7} {'banded':>7} {'ceiling':>8} {'null p95':>9} {'p':>7}")
-    for label, row in (("people", fmri), ("group mean", fmri.get("group"))):
-        if row:
-            ceiling = "none" if row["ceiling"] is None else f"{row['ceiling']:.3f}"
-            numbers = f"{row['r']:>7.3f} {row['ridge_r']:>7.3f} {row['banded_r']:>7.3f} {ceiling:>8}"
-            click.echo(f"{label:<22} {numbers} {row['null_p95']:>9.3f} {row['p']:>7.3f}")
-    click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
-    click.echo(
-        f"\n{'test loss (constant = 1)':<26} {'predicted':>9} {'noisy':>7} {'measured':>9} {'permuted':>9} {'2-way':>7} {'p':>7}"
-    )
-    for name, m in metrics.items():
-        if isinstance(m, dict) and "loss" in m:
-            x, found = m["loss"], m["identification"]
-            values = f"{x['predicted']:>9.3f} {x['noisy']:>7.3f} {x['measured']:>9.3f} {x['permuted']:>9.3f}"
-            click.echo(f"{name:<26} {values} {found['two_way']:>7.2f} {found['p']:>7.3f}")

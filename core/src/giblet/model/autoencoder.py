@@ -52,10 +52,29 @@ class Adapter(nn.Module):
         return self.linear(h) + self.bend(h)
 
 
+class Heads(nn.Module):
+    """One linear head a person and, where voxel v is the same place in everybody, one that all share beside it.
+
+    With little data the shared head carries what people have in common, and each person's own head the difference.
+    """
+
+    def __init__(
+        self, build: Callable[[str, int], nn.Module], subjects: Sequence[str], width: int, *, pooled: bool
+    ) -> None:
+        super().__init__()
+        self.own = nn.ModuleList([build(s, width) for s in subjects])
+        self.shared = build(subjects[0], width) if pooled else None
+
+    def forward(self, subject: int, *inputs: Tensor) -> Tensor:
+        """What the person's head gives."""
+        out = self.own[subject](*inputs)
+        return out if self.shared is None else out + self.shared(*inputs)
+
+
 class Autoencoder(nn.Module):
     """Codes of each modality -> latent z -> BOLD ŷ of each person, and BOLD -> latent ẑ -> codes of each modality.
 
-    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes that it gives back; `heads` build a
+    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes that it gives back; the heads are a
     person's forward [n, D'] -> [n, 1, V] and inverse [n, 1, V] -> [n, D] modules. Modalities in `applied` already carry
     an HRF and join behind the kernel.
     """
@@ -71,6 +90,8 @@ class Autoencoder(nn.Module):
         inverse_head: Callable[[str, int], nn.Module],
         slice_time_ref: float = 0.5,
         applied: Sequence[str] = (),
+        *,
+        pooled: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.subjects, self.names = config, list(subjects), list(inputs)
@@ -79,8 +100,9 @@ class Autoencoder(nn.Module):
         self.hemodynamics = Hemodynamics(config, tr_s, slice_time_ref)
         self.direct = nn.Linear(config.latent, self.hemodynamics.outputs) if self.applied else None
         self.inverse_hemodynamics = Hemodynamics(config, tr_s, slice_time_ref, reverse=True)
-        self.heads = nn.ModuleList([forward_head(s, self.hemodynamics.outputs) for s in subjects])
-        self.inverse_heads = nn.ModuleList([inverse_head(s, config.latent) for s in subjects])
+        self.drop = nn.Dropout(config.latent_dropout)
+        self.heads = Heads(forward_head, subjects, self.hemodynamics.outputs, pooled=pooled)
+        self.inverse_heads = Heads(inverse_head, subjects, config.latent, pooled=pooled)
         self.mix = nn.Sequential(
             nn.Linear(self.inverse_hemodynamics.outputs, config.latent), nn.LayerNorm(config.latent)
         )
@@ -111,12 +133,13 @@ class Autoencoder(nn.Module):
 
     def brain(self, drive: Tensor, subject: int) -> Tensor:
         """What one person's scan would be, [B, T, V]."""
-        return self.heads[subject](drive.flatten(0, 1)).squeeze(1).unflatten(0, drive.shape[:2])
+        rows = self.drop(drive.flatten(0, 1))
+        return self.heads(subject, rows).squeeze(1).unflatten(0, drive.shape[:2])
 
     def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
         """A person's scan [B, T, V], measured or predicted, back to the latent ẑ [B, T, D]."""
         mask = valid.flatten().unsqueeze(1)
-        z = self.inverse_heads[subject](y.flatten(0, 1).unsqueeze(1), mask).unflatten(0, y.shape[:2])
+        z = self.inverse_heads(subject, y.flatten(0, 1).unsqueeze(1), mask).unflatten(0, y.shape[:2])
         return self.mix(self.inverse_hemodynamics(z, valid))
 
     def rebuild(self, z: Tensor) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ def _kernel(c: ModelConfig, tr_s: float, ref: float, taps: int, substep: int, de
 
 
 class Hemodynamics(nn.Module):
-    """[B, T, D] -> [B, T, D * K]: each latent unit convolved with its K kernels, causally (or, reversed, from the future).
+    """[B, T, D] -> [B, T, D * K]: each latent unit convolved with its K kernels, causally (reversed: from the future).
 
     `learned` starts from the canonical response at K delays and learns the difference; `fir` starts flat; `canonical`,
     `shift` and `none` are fixed. Rows that are not valid count as absent, and the kernel is renormalised over the rest.

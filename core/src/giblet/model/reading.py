@@ -32,6 +32,12 @@ class Codes:
     centre: dict[str, Matrix]
     scale: dict[str, Matrix]
 
+    @classmethod
+    def empty(cls, runs: int) -> Codes:
+        """Tables to be filled, one a run."""
+        inputs, targets, summaries = ([dict[str, Matrix]() for _ in range(runs)] for _ in range(3))
+        return cls(inputs, targets, summaries, [{} for _ in range(runs)], {}, {})
+
 
 def drives(model: Autoencoder, codes: Codes, timeline: int) -> Tensor:
     """What the heads read over a whole run, [T, D * K]; the stimulus is known throughout."""

@@ -1,4 +1,4 @@
-"""The blurred film, linearly: what an autoencoder of films learns first and keeps, beside which convolutions add detail.
+"""The blurred film, linearly: what an autoencoder of films learns first, and convolutions add detail to.
 
 Deep decoders that start from noise first learn to say nothing; a linear path to a coarse picture gives them a gradient
 from the first step. Its dense layers see 16 x 9 cells, never pixels.

@@ -58,6 +58,7 @@ def build_model(inputs: Inputs, nets: list[ModalityNets], codes: Codes, config: 
         head(stages.encode),
         inputs.slice_time_ref,
         applied(nets),
+        pooled=len(voxels) > 1 and len(set(voxels.values())) == 1,
     )
 
 

@@ -171,7 +171,7 @@ def _grids(
         shared = overlap(end, volumes, study.tr_s, run.offset_s)
         if shared.n_trs < 1:
             raise DataError(
-                f"run {run.name}: the stimulus ends at {float(end):.1f} s and the scan begins at {float(run.offset_s):.1f} s "
+                f"run {run.name}: the stimulus ends at {float(end):.1f} s, the scan begins at {float(run.offset_s):.1f} s "
                 "of it, so nothing overlaps; --offset is the stimulus time at which volume 0 begins"
             )
         grids[run.name] = TRGrid(study.tr_s, shared.n_trs, run.offset_s)

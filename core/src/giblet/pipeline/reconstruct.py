@@ -39,7 +39,7 @@ def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features
     n = int(aligned.count[block.trs].sum())
     f = aligned.features
     origin = round((aligned.grid.start_s + block.start * aligned.grid.tr_s) / f.timebase)
-    attrs = {
+    attrs: dict[str, Any] = {
         k: v[first : first + n] if isinstance(v, list) and len(v) == len(f.values) else v for k, v in f.attrs.items()
     }
     if "n_samples" in attrs:

@@ -1,4 +1,4 @@
-"""`giblet run`: extract, train in three stages, evaluate, reconstruct, report; what is there already is not done again."""
+"""`giblet run`: train in three stages, evaluate, reconstruct, report; what is there is not done again."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:
         loss = metrics.get(key, {}).get("loss", {}).get("measured")
         if loss is not None and loss >= NOTHING_READ:
             out.append(
-                f"Nothing of the {key} is read from measured scans: its test loss, {loss:.2f}, is no better than a constant's."
+                f"Nothing of the {key} is read from measured scans: its test loss is {loss:.2f}, a constant's is 1."
             )
     if metrics["smuggling"]["flag"]:
         out.append(str(metrics["smuggling"]["text"]))

@@ -55,7 +55,7 @@ def compute_codes(
     progress: Callable[[str, int, int], None],
 ) -> Codes:
     """Encode every run with the trained front ends and join the summaries; all scaling is learned on training TRs."""
-    codes = Codes(*([{} for _ in timelines] for _ in range(4)), centre={}, scale={})
+    codes = Codes.empty(len(timelines))
     for done, n in enumerate(nets):
         aligned = [t.aligned[n.name] for t in timelines]
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]

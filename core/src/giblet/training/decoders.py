@@ -68,7 +68,7 @@ class DecoderTask:
             people.append(self.model.subjects.index(s))
             rows.append(source[w.rows])
             valid.append(w.inside & t.scanned[s][w.rows])
-        return people, *(torch.from_numpy(np.stack(x)) for x in (rows, valid))
+        return people, torch.from_numpy(np.stack(rows)), torch.from_numpy(np.stack(valid))
 
     def loss(self, step: int) -> Tensor:
         """Relative loss of codes over whole windows, and of features for a few TRs a step."""

@@ -25,7 +25,10 @@ class Task(Protocol):
     """What the loop needs to know of a stage."""
 
     name: str
-    module: nn.Module
+
+    @property
+    def module(self) -> nn.Module:
+        """What is trained and saved."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters to train, grouped by weight decay."""

@@ -28,10 +28,12 @@ class TrunkTask:
         """Heads decay strongly, kernels not at all (they are pulled to their prior by starting there)."""
         m, t = self.module, self.config.train
         kernels = list(m.hemodynamics.parameters())
+        common = list(m.heads.shared.parameters()) if m.heads.shared else []
         shared = [*m.adapters.parameters(), *(m.direct.parameters() if m.direct else [])]
         return [
             {"params": shared, "weight_decay": t.weight_decay},
-            {"params": list(m.heads.parameters()), "weight_decay": t.head_weight_decay},
+            {"params": list(m.heads.own.parameters()), "weight_decay": t.head_weight_decay},
+            {"params": common, "weight_decay": t.weight_decay},
             {"params": kernels, "weight_decay": t.weight_decay},
         ]
 

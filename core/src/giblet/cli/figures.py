@@ -1,0 +1,48 @@
+"""What a run prints when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def row(cells: Sequence[object], widths: Sequence[int]) -> str:
+    """Cells in columns, the first to the left; numbers with three decimals, what is missing as a dash."""
+    texts = ["-" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells]
+    return texts[0].ljust(widths[0]) + "".join(t.rjust(w) for t, w in zip(texts[1:], widths[1:], strict=True))
+
+
+def print_streams(streams: Sequence[dict[str, Any]]) -> None:
+    """What was extracted, a line a stream."""
+    widths = (24, 16, 10, 10, 11, 7, 9)
+    click.echo(row(("stimulus", "modality", "samples", "rate Hz", "frames/TR", "TRs", "covered"), widths))
+    for s in streams:
+        rate = "events" if s["rate_hz"] is None else float(s["rate_hz"])
+        cells = (s["stimulus"], s["modality"], s["samples"], rate, s["frames_per_tr"], s["n_trs"], s["covered_trs"])
+        click.echo(row(cells, widths))
+
+
+def print_summary(metrics: dict[str, Any]) -> None:
+    """The first line of the report, its warnings, and the figures that matter most."""
+    click.echo(metrics["summary"])
+    for warning in metrics["warnings"]:
+        click.echo(f"warning: {warning}")
+    fmri, widths = metrics["fmri"], (26, 9, 9, 9, 9, 10, 8)
+    click.echo("\n" + row(("held-out r", "model", "ridge", "banded", "ceiling", "null p95", "p"), widths))
+    for label, part in (("people", fmri), ("group mean", fmri.get("group"))):
+        if part:
+            names = ("r", "ridge_r", "banded_r", "ceiling", "null_p95", "p")
+            click.echo(row((label, *(part[n] for n in names)), widths))
+    click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
+    if truth := metrics.get("truth", {}).get("ceiling"):
+        ratio = metrics["truth"]["ratio_to_ceiling"]
+        click.echo(f"truth: ceiling {truth:.3f}, reached {ratio:.0%} of it")
+    click.echo(
+        "\n" + row(("test loss (constant = 1)", "predicted", "noisy", "measured", "permuted", "2-way", "p"), widths)
+    )
+    for name, m in metrics.items():
+        if isinstance(m, dict) and "loss" in m:
+            losses = (m["loss"][n] for n in ("predicted", "noisy", "measured", "permuted"))
+            click.echo(row((name, *losses, m["identification"]["two_way"], m["identification"]["p"]), widths))
