@@ -34,7 +34,7 @@ def squared(prediction, target):
 def build(world, config):
     spec = FeatureSpec((6,), 1)
     nets = [ModalityNets("text", "text", MaskedFlatten(), UnflattenFrame(spec), squared, spec, 6)]
-    codes = compute_codes([world], nets, {}, 10, lambda *_: None)
+    codes = compute_codes([world], nets, {}, config.model, quiet)
     torch.manual_seed(0)
     voxels = next(iter(world.scans.values())).shape[1]
     model = Autoencoder(
@@ -61,7 +61,7 @@ def trained(world, config, path):
         schedule(config, 40),
         path / "t.pt",
         quiet,
-        lambda *_: None,
+        quiet,
     )
     losses = {
         "text": RelativeLoss(squared, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec))
@@ -81,7 +81,7 @@ def test_it_learns_the_linear_world(world, quick_config, tmp_path):
         schedule(config, 200),
         tmp_path / "t.pt",
         lambda r: None,
-        lambda *_: None,
+        quiet,
     )
     guess = predict_scans(model, codes, [world])[0]
     r = [np.corrcoef(guess["a"][210:, v], world.scans["a"][210:, v])[0, 1] for v in range(20)]
@@ -123,8 +123,8 @@ def test_resume_is_bit_equal_to_an_unbroken_run(world, quick_config, tmp_path, m
 
     model, codes, _ = build(world, quick_config)
     whole = TrunkTask(model, codes, [world], quick_config)
-    fit(whole, schedule(quick_config, 40), tmp_path / "whole.pt", rows.append, lambda *_: None)
-    for progress in (stop_at_25, lambda *_: None):
+    fit(whole, schedule(quick_config, 40), tmp_path / "whole.pt", rows.append, quiet)
+    for progress in (stop_at_25, quiet):
         again, codes, _ = build(world, quick_config)
         task = TrunkTask(again, codes, [world], quick_config)
         try:

@@ -35,30 +35,32 @@ class ModelConfig(Section):
         1, ge=1, le=16, description="parts of a TR that latent units stand for, for timing below the TR"
     )
     shift_s: float = Field(5.0, ge=0, description="the delay of hemodynamics=shift")
-    dropout: float = Field(0.5, ge=0, lt=1, description="dropout on each modality's code")
-    latent_dropout: float = Field(0.5, ge=0, lt=1, description="dropout between hemodynamics and brain heads")
-    modality_dropout: float = Field(0.3, ge=0, lt=1, description="chance to leave a modality out of a window")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout on each modality's code")
+    latent_dropout: float = Field(0.7, ge=0, lt=1, description="dropout between hemodynamics and brain heads")
+    modality_dropout: float = Field(0.1, ge=0, lt=1, description="chance to leave a modality out of a window")
+    input_components: int = Field(32, ge=1, description="principal components of each modality that the trunk reads")
     summary_components: int = Field(100, ge=1, description="principal components of each summary that join its code")
 
 
 class TrainConfig(Section):
     """How long and how carefully each stage trains."""
 
-    front_end_steps: int = Field(500, ge=1, description="most steps that a modality's own encoder and decoder train")
+    front_end_steps: int = Field(300, ge=1, description="most steps that a modality's own encoder and decoder train")
     front_end_batch: int = Field(16, ge=1, description="TRs a step")
     front_end_decay: float = Field(0.01, ge=0, description="weight decay of the front ends")
     trunk_steps: int = Field(1200, ge=1, description="most steps of the trunk, from features to BOLD and back")
-    decoder_steps: int = Field(600, ge=1, description="most steps of the decoders on brain input")
+    decoder_steps: int = Field(300, ge=1, description="most steps of the decoders on brain input")
     windows: int = Field(8, ge=1, description="B, windows a step")
     window_trs: int = Field(64, ge=20, description="W, supervised TRs a window")
     subjects: int = Field(3, ge=1, description="people a step")
     decoded_trs: int = Field(16, ge=1, description="TRs a step that the decoders make in full")
     lr: float = Field(1e-3, gt=0, description="largest learning rate; it warms up and falls as a cosine")
-    weight_decay: float = Field(0.1, ge=0, description="weight decay of everything that has none of its own")
-    head_weight_decay: float = Field(1.0, ge=0, description="weight decay of the brain heads")
+    trunk_lr: float = Field(5e-4, gt=0, description="largest learning rate of the trunk")
+    weight_decay: float = Field(3.0, ge=0, description="weight decay of trunk and decoders")
+    head_weight_decay: float = Field(10.0, ge=0, description="weight decay of each person's own brain heads")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    patience: int = Field(6, ge=1, description="validations without a better score before a stage stops")
-    validate_every: int = Field(50, ge=1, description="steps between validations")
+    patience: int = Field(8, ge=1, description="validations without a better score before a stage stops")
+    validate_every: int = Field(25, ge=1, description="steps between validations")
 
 
 class SplitConfig(Section):
@@ -75,7 +77,7 @@ class EvaluateConfig(Section):
     """Tests and controls."""
 
     null_shifts: int = Field(1000, ge=40, description="most shifts of the prediction against the scan for the null")
-    noise_draws: int = Field(4, ge=1, description="draws of residual noise for decode(y_hat + noise)")
+    noise_draws: int = Field(1, ge=1, description="draws of residual noise a person for decode(y_hat + noise)")
     banded_candidates: int = Field(20, ge=1, description="random weightings of the modalities that banded ridge tries")
     reconstruct_s: float = Field(60.0, gt=0, description="seconds of the test block that are written as film and sound")
 

@@ -27,21 +27,24 @@ def resample(mask: NDArray[np.bool_], seed: int) -> Change:
 def lesion_table(reader: Reader, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, dict[str, dict[str, float]]]:
     """Lesioned minus intact relative loss on test blocks, `{region: {modality: {from_predicted, from_measured}}}`.
 
-    Both loss and effect are of each person's own scan, averaged over people; "from_predicted" is the prediction plus a
-    scan's noise, "from_measured" the scan.
+    "from_predicted" is read from the prediction plus a scan's noise, "from_measured" from the scan; the latents that
+    everybody's scans give are averaged before decoding.
     """
-    return {name: _effects(reader, mask) for name, mask in regions.items()}
+    table: dict[str, dict[str, dict[str, float]]] = {name: {} for name in regions}
+    for source, condition in SOURCES.items():
+        intact = _mean_losses(reader, condition, None)
+        for name, mask in regions.items():
+            hurt = _mean_losses(reader, condition, resample(mask, reader.config.seed))
+            for key, loss in hurt.items():
+                table[name].setdefault(key, {})[source] = loss - intact[key]
+    return table
 
 
-def _effects(reader: Reader, mask: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
-    change = resample(mask, reader.config.seed)
-    found: dict[str, dict[str, list[float]]] = {}
+def _mean_losses(reader: Reader, condition: str, change: Change | None) -> dict[str, float]:
+    """Mean relative loss of each modality over the test TRs that have it."""
+    found: dict[str, list[float]] = {}
     for i, block in reader.places():
-        for subject in sorted(reader.timelines[i].scans):
-            for source, condition in SOURCES.items():
-                intact = reader.losses_of(reader.latent(condition, i, block, subject), i, block)
-                hurt = reader.losses_of(reader.latent(condition, i, block, subject, change=change), i, block)
-                for name in intact:
-                    effects = (hurt[name] - intact[name]).tolist()
-                    found.setdefault(name, {s: [] for s in SOURCES})[source] += effects
-    return {n: {s: float(np.mean(v)) if v else float("nan") for s, v in by.items()} for n, by in found.items()}
+        z = reader.group_latent(condition, i, block, change)
+        for key, loss in reader.losses_of(z, i, block).items():
+            found.setdefault(key, []).extend(loss.tolist())
+    return {key: float(np.mean(loss)) if loss else float("nan") for key, loss in found.items()}

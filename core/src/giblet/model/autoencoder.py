@@ -74,7 +74,7 @@ class Heads(nn.Module):
 class Autoencoder(nn.Module):
     """Codes of each modality -> latent z -> BOLD ŷ of each person, and BOLD -> latent ẑ -> codes of each modality.
 
-    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes that it gives back; the heads are a
+    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes it gives back; the heads are a
     person's forward [n, D'] -> [n, 1, V] and inverse [n, 1, V] -> [n, D] modules. Modalities in `applied` already carry
     an HRF and join behind the kernel.
     """
@@ -111,11 +111,13 @@ class Autoencoder(nn.Module):
     def fuse(
         self, h: Mapping[str, Tensor], present: Mapping[str, Tensor], names: Sequence[str]
     ) -> tuple[Tensor, Tensor]:
-        """The mean over the modalities that are there, [B, T, D], and where there is any, [B, T]."""
+        """The sum over the modalities that are there, [B, T, D], and where there is any, [B, T].
+
+        A sum, not a mean over those that are left: what one modality says must not grow when another is missing.
+        """
         parts = torch.stack([self.adapters[n](h[n]) for n in names])
         weight = torch.stack([present[n] for n in names]).to(parts.dtype).unsqueeze(-1)
-        count = weight.sum(0)
-        return (parts * weight).sum(0) / count.clamp_min(1), count[..., 0] > 0
+        return (parts * weight).sum(0) / len(names), weight.sum(0)[..., 0] > 0
 
     def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """Codes [B, T, P] of each modality to what the heads read, [B, T, D * K]: latent, then hemodynamics."""

@@ -182,11 +182,14 @@ def _cells(x: Array, rows: int, columns: int) -> Array:
 
 
 def film_pictures(features: Features) -> tuple[Iterator[Array], Fraction]:
-    """What a film writer needs: pictures [H, W, 3] uint8 one by one (from floats 0..1 too), and their median rate."""
-    steps = np.diff(features.ticks)
-    step = int(np.median(steps)) if len(steps) else round(1 / (25 * features.timebase))
-    pictures = (_bytes(np.asarray(value)) for value in features.values)
-    return pictures, 1 / (max(1, step) * features.timebase)
+    """What a film writer needs: pictures [H, W, 3] uint8 one by one (from floats 0..1 too), and their mean rate.
+
+    The mean, because a container that keeps time in milliseconds has no two steps alike at 24 frames a second.
+    """
+    n = len(features.ticks) - 1
+    span_s = int(features.ticks[-1] - features.ticks[0]) * features.timebase if n > 0 else Fraction(0)
+    rate_hz = (n / span_s).limit_denominator(1001) if span_s else Fraction(25)
+    return (_bytes(np.asarray(value)) for value in features.values), rate_hz
 
 
 def _bytes(picture: Array) -> Array:

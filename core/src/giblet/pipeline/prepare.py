@@ -166,12 +166,14 @@ def _grids(
     """Each run's clock over the TRs that stimulus and scans share, and what was cut."""
     grids, cuts = {}, {}
     for run in runs:
-        end = max(stop_s(f) for (name, _), f in features.items() if name == run.name)
+        mine = [f for (name, _), f in features.items() if name == run.name]
+        # The film says when it ends; captions may claim to outlast it.
+        end = max(stop_s(f) for f in [f for f in mine if f.durations is None] or mine)
         volumes = max((s.n_volumes for s in run.scans), default=ceil((end - run.offset_s) / study.tr_s))
         shared = overlap(end, volumes, study.tr_s, run.offset_s)
         if shared.n_trs < 1:
             raise DataError(
-                f"run {run.name}: the stimulus ends at {float(end):.1f} s, the scan begins at {float(run.offset_s):.1f} s "
+                f"run {run.name}: stimulus ends at {float(end):.1f} s, the scan begins at {float(run.offset_s):.1f} s "
                 "of it, so nothing overlaps; --offset is the stimulus time at which volume 0 begins"
             )
         grids[run.name] = TRGrid(study.tr_s, shared.n_trs, run.offset_s)
@@ -315,7 +317,7 @@ def _describe(
 def _rate(features: Features) -> float | None:
     if features.durations is not None or len(features.ticks) < 2:
         return None
-    return float(1 / (np.median(np.diff(features.ticks)) * float(features.timebase)))
+    return (len(features.ticks) - 1) / float((features.ticks[-1] - features.ticks[0]) * features.timebase)
 
 
 def _cut_notes(cuts: Mapping[str, Any]) -> list[str]:

@@ -99,11 +99,17 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
             )
     with folder.stage("codes"):
         summaries = {k: m.summary for k, m in inputs.modalities.items()}
-        codes = compute_codes(inputs.timelines, nets, summaries, config.model.summary_components, progress)
+        codes = compute_codes(inputs.timelines, nets, summaries, config.model, progress)
     model = build_model(inputs, nets, codes, config)
     with folder.stage("trunk"):
         trunk = TrunkTask(model, codes, inputs.timelines, config)
-        fit(trunk, _schedule(config, config.train.trunk_steps), _checkpoint(folder, trunk.name), folder.log, progress)
+        fit(
+            trunk,
+            _schedule(config, config.train.trunk_steps, config.train.trunk_lr),
+            _checkpoint(folder, trunk.name),
+            folder.log,
+            progress,
+        )
     with folder.stage("decoders"):
         predicted = predict_scans(model, codes, inputs.timelines)
         decoders = DecoderTask(model, nets, losses, codes, inputs.timelines, predicted, config)
@@ -117,9 +123,9 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
     return Trained(model, nets, losses, codes)
 
 
-def _schedule(config: RunConfig, steps: int) -> Schedule:
+def _schedule(config: RunConfig, steps: int, lr: float | None = None) -> Schedule:
     t = config.train
-    return Schedule(steps, t.lr, t.clip, t.patience, t.validate_every, config.seed)
+    return Schedule(steps, lr or t.lr, t.clip, t.patience, t.validate_every, config.seed)
 
 
 def _checkpoint(folder: RunFolder, name: str) -> Path:

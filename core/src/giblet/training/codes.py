@@ -1,4 +1,4 @@
-"""What the trunk reads: each modality's code h and the leading components of its summary, scaled on training TRs."""
+"""What the trunk reads: the leading components of each modality's code h and summary, fitted on training TRs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from giblet.config import ModelConfig
 from giblet.data.dataset import Timeline
 from giblet.model import Codes, ModalityNets
 from giblet.types import Aligned, Int
@@ -51,20 +52,25 @@ def compute_codes(
     timelines: Sequence[Timeline],
     nets: Sequence[ModalityNets],
     summaries: Mapping[str, Callable[[Aligned], Matrix]],
-    components: int,
+    config: ModelConfig,
     progress: Callable[[str, int, int], None],
 ) -> Codes:
-    """Encode every run with the trained front ends and join the summaries; all scaling is learned on training TRs."""
+    """Encode every run with the trained front ends, join the summaries and keep what varies most.
+
+    Scaling and components are learned on training TRs. With a few hundred of them, a brain cannot be fitted to more
+    than a few dozen directions of each modality (32 by default, chosen on validation blocks of demo worlds).
+    """
     codes = Codes.empty(len(timelines))
     for done, n in enumerate(nets):
         aligned = [t.aligned[n.name] for t in timelines]
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]
         targets, codes.centre[n.name], codes.scale[n.name] = standardise([encode_all(n, a) for a in aligned], trs)
-        plain, inputs = targets, targets
+        plain, everything = targets, targets
         if not n.frozen:
             raw, _, _ = standardise([summaries[n.name](a).astype(np.float32) for a in aligned], trs)
-            plain = leading_components(raw, trs, components)
-            inputs = [np.concatenate([h, s], 1) for h, s in zip(targets, plain, strict=True)]
+            plain = leading_components(raw, trs, config.summary_components)
+            everything = [np.concatenate([h, s], 1) for h, s in zip(targets, plain, strict=True)]
+        inputs = leading_components(everything, trs, config.input_components)
         for i, a in enumerate(aligned):
             there = a.valid
             codes.present[i][n.name] = there

@@ -48,14 +48,16 @@ class DecoderTask:
         self.context = model.inverse_hemodynamics.taps - 1
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Inverse heads decay strongly."""
+        """Each person's heads decay strongly, decoders that are trained already hardly at all."""
         t = self.config.train
-        heads = list(self.model.inverse_heads.parameters())
-        known = {id(p) for p in heads}
+        own = list(self.model.inverse_heads.own.parameters())
+        decoders = list(self.module["decoders"].parameters())
+        known = {id(p) for p in (*own, *decoders)}
         rest = [p for p in self.module.parameters() if id(p) not in known]
         return [
-            {"params": heads, "weight_decay": t.head_weight_decay},
+            {"params": own, "weight_decay": t.head_weight_decay},
             {"params": rest, "weight_decay": t.weight_decay},
+            {"params": decoders, "weight_decay": t.front_end_decay},
         ]
 
     def _scans(self, windows: Sequence[Window], rng: np.random.Generator) -> tuple[list[int], Tensor, Tensor]:

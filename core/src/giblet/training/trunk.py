@@ -14,6 +14,9 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline, Window, draw_windows
 from giblet.model import Autoencoder, Codes, bold_loss, drives
 
+OWN_HEAD_RATE = 0.1
+"""Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
+
 
 class TrunkTask:
     """Adapters, hemodynamics and forward heads, trained on BOLD alone."""
@@ -32,7 +35,11 @@ class TrunkTask:
         shared = [*m.adapters.parameters(), *(m.direct.parameters() if m.direct else [])]
         return [
             {"params": shared, "weight_decay": t.weight_decay},
-            {"params": list(m.heads.own.parameters()), "weight_decay": t.head_weight_decay},
+            {
+                "params": list(m.heads.own.parameters()),
+                "weight_decay": t.head_weight_decay,
+                "lr": t.trunk_lr * (OWN_HEAD_RATE if m.heads.shared else 1.0),
+            },
             {"params": common, "weight_decay": t.weight_decay},
             {"params": kernels, "weight_decay": t.weight_decay},
         ]

@@ -93,7 +93,9 @@ def embed(texts: list[str], weights: str, prefix: str, batch_size: int) -> NDArr
 
 def _open(where: str, weights: str, local: bool) -> Any:  # noqa: ANN401
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # giblet shows its own, and none in a pipe
     try:
         return SentenceTransformer(where, device="cpu", local_files_only=local)
     except Exception as error:  # whatever the libraries below raise, the model cannot be had

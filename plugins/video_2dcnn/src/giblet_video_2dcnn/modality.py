@@ -77,7 +77,7 @@ class Video2DCNN(Modality):
         return film_summary(aligned)
 
     def reconstruct(self, features: Features, out: Path) -> Path:
-        """Write the frames as an mp4 at their median rate."""
+        """Write the frames as an mp4 at their mean rate."""
         from giblet.media import write_film
         from giblet.nn import film_pictures
 

@@ -101,7 +101,7 @@ class VideoS3D(Modality):
         return film_summary(aligned)
 
     def reconstruct(self, features: Features, out: Path) -> Path:
-        """Write the frames as an mp4 at their median rate."""
+        """Write the frames as an mp4 at their mean rate."""
         from giblet.media import write_film
         from giblet.nn import film_pictures
 
