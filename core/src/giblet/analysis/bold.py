@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.baselines import banded_ridge, fir_ridge
+from giblet.analysis.baselines import banded_ridge, blocked_folds, fir_ridge
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import Joined, join, joined_codes, joined_predictions, joined_scanned, joined_scans
 from giblet.analysis.lag import Lag, scan_lag
@@ -25,6 +26,7 @@ from giblet.types import Float
 Real = NDArray[np.float64]
 GROUP = "group"
 LAG_GAP_S = 30.0
+FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,36 @@ def score_bold(
         y[GROUP] = np.mean([y[s] for s in subjects], 0, dtype=np.float32)
         guess[GROUP] = np.mean([guess[s] for s in subjects], 0, dtype=np.float32)
     valid = {s: joined_scanned(timelines, s) if s != GROUP else np.ones(len(y[s]), bool) for s in y}
-    methods = {"r": guess, **_ridges(codes, y, joined, config, gap, applied)}
+    folds, fold_notes = _inner_folds(joined, 0 if config.plumbing else gap)
+    methods = {"r": guess, **_ridges(codes, y, joined, config, folds, applied)}
     trs = joined.test_trs
     scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}
     people = [s for s in y if s != GROUP]
     null = _null(joined, guess, y, people, config)
     group_null = _null(joined, guess, y, [GROUP], config) if GROUP in y else None
     lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config)
-    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes)
+    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, [*fold_notes, *notes])
+
+
+def _inner_folds(joined: Joined, gap: int) -> tuple[dict[str, int], list[str]]:
+    """As many inner folds for the ridges' penalties as the training TRs allow, 4 at most and 2 at least.
+
+    Raises
+    ------
+    DataError
+        If not even two folds fit.
+    """
+    for folds in range(FOLDS, 2, -1):
+        with suppress(DataError):
+            blocked_folds(joined.train, joined.runs, folds, gap)
+            return {"folds": folds, "gap": gap}, _fold_notes(folds)
+    blocked_folds(joined.train, joined.runs, 2, gap)
+    return {"folds": 2, "gap": gap}, _fold_notes(2)
+
+
+def _fold_notes(folds: int) -> list[str]:
+    few = f"training is short: the ridges' penalties come from {folds} inner folds instead of {FOLDS}"
+    return [few] if folds < FOLDS else []
 
 
 def _comparable(y: Mapping[str, Float]) -> bool:
@@ -72,7 +96,12 @@ def _comparable(y: Mapping[str, Float]) -> bool:
 
 
 def _ridges(
-    codes: Codes, y: Mapping[str, Float], joined: Joined, config: RunConfig, gap: int, applied: Collection[str]
+    codes: Codes,
+    y: Mapping[str, Float],
+    joined: Joined,
+    config: RunConfig,
+    folds: Mapping[str, int],
+    applied: Collection[str],
 ) -> dict[str, dict[str, Float]]:
     """Predictions of the linear baselines for every row; all rows are columns of one fit."""
     names, columns = list(y), np.cumsum([0, *(x.shape[1] for x in y.values())])
@@ -83,7 +112,7 @@ def _ridges(
         "validation": joined.validation,
         "runs": joined.runs,
         "n_lags": lags,
-        "gap": gap,
+        **folds,
     }
     h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
     candidates: dict[str, Any] = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}

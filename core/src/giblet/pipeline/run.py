@@ -83,43 +83,32 @@ def run_study(
 
 def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
     """All three stages; each goes on from its checkpoint."""
+    trained = train_trunk(inputs, config, folder, progress)
+    model, nets, losses, codes = trained.model, trained.nets, trained.losses, trained.codes
+    with folder.stage("decoders"):
+        predicted = predict_scans(model, codes, inputs.timelines)
+        task = DecoderTask(model, nets, losses, codes, inputs.timelines, predicted, config)
+        fit(task, _schedule(config, config.train.decoder_steps), _checkpoint(folder, task.name), folder.log, progress)
+    return trained
+
+
+def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
+    """The first two stages, front ends and trunk: enough to predict scans."""
     nets = build_nets(inputs, config.seed)
     losses = build_losses(nets, inputs)
+    t = config.train
     for n in (n for n in nets if not n.frozen):
         with folder.stage(f"front-end {n.kind}"):
-            task = FrontEndTask(
-                n, losses[n.name], inputs.timelines, config.train.front_end_batch, config.train.front_end_decay
-            )
-            fit(
-                task,
-                _schedule(config, config.train.front_end_steps),
-                _checkpoint(folder, task.name),
-                folder.log,
-                progress,
-            )
+            task = FrontEndTask(n, losses[n.name], inputs.timelines, t.front_end_batch, t.front_end_decay)
+            fit(task, _schedule(config, t.front_end_steps), _checkpoint(folder, task.name), folder.log, progress)
     with folder.stage("codes"):
         summaries = {k: m.summary for k, m in inputs.modalities.items()}
         codes = compute_codes(inputs.timelines, nets, summaries, config.model, progress)
     model = build_model(inputs, nets, codes, config)
     with folder.stage("trunk"):
         trunk = TrunkTask(model, codes, inputs.timelines, config)
-        fit(
-            trunk,
-            _schedule(config, config.train.trunk_steps, config.train.trunk_lr),
-            _checkpoint(folder, trunk.name),
-            folder.log,
-            progress,
-        )
-    with folder.stage("decoders"):
-        predicted = predict_scans(model, codes, inputs.timelines)
-        decoders = DecoderTask(model, nets, losses, codes, inputs.timelines, predicted, config)
-        fit(
-            decoders,
-            _schedule(config, config.train.decoder_steps),
-            _checkpoint(folder, decoders.name),
-            folder.log,
-            progress,
-        )
+        schedule = _schedule(config, t.trunk_steps, t.trunk_lr)
+        fit(trunk, schedule, _checkpoint(folder, trunk.name), folder.log, progress)
     return Trained(model, nets, losses, codes)
 
 
@@ -209,9 +198,9 @@ def _write_scans(folder: RunFolder, inputs: Inputs, predicted: list[dict[str, An
 def compare_with_truth(path: Path, fmri: dict[str, Any]) -> dict[str, Any]:
     """How near the model comes to what a made-up world allows; only for studies that state their truth."""
     truth = json.loads(path.read_text(encoding="utf-8"))
-    people = [p for p in truth.get("subjects", {}).values() if p.get("ceiling")]
-    if not people:
-        return {"null": bool(truth.get("null"))}
+    if truth["null"]:
+        return {"null": True}
+    people = list(truth["subjects"].values())
     means = {k: float(np.mean([np.mean(p[k]) for p in people])) for k in ("ceiling", "oracle_r", "fir_r")}
     return means | {"ratio_to_ceiling": fmri["r"] / means["ceiling"]}
 
