@@ -117,7 +117,7 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) and value else json.dumps(value, default=str)
 
 
-def _type(field: Any) -> str:  # noqa: ANN401
+def _type(field: Any) -> str:
     """The type as a reader says it, with its bounds."""
     text = field.annotation.__name__ if type(field.annotation) is type else str(field.annotation)
     text = re.sub(r"tuple\[.*\b(int|float|str)\b.*\.\.\.\]", r"list of \1", text)
@@ -138,7 +138,7 @@ def _attribute_docs(cls: type) -> dict[str, str]:
     }
 
 
-def _table(rows: Any) -> str:  # noqa: ANN401
+def _table(rows: Any) -> str:
     head = ["| setting | default | type | meaning |", "|---|---|---|---|"]
     body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([*head, *body]) if body else "It has no settings."

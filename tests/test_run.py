@@ -143,3 +143,29 @@ def test_extract_only_needs_no_scans(study, tmp_path, capsys):
     assert "video_s3d" in out
     streams = json.loads((tmp_path / "x" / "inputs.json").read_text())["streams"]
     assert {s["modality"]: s["samples"] for s in streams}["video_s3d"] == TRS * TR_S * FPS
+
+
+def test_scans_of_noise_are_said_to_have_no_relation(study, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    for person in range(2):
+        np.savetxt(tmp_path / f"noise-{person}.tsv", rng.standard_normal((TRS, 8)), delimiter="\t")
+    files = ["run", "--film", str(study / "film.mp4"), "--text", "none", "--video", "none"]
+    scans = ["--bold", str(tmp_path / "noise-*.tsv"), "--tr", str(TR_S)]
+    code, out, _ = call(capsys, [*files, *scans, *SMALL, "--out", str(tmp_path / "noise")])
+    assert code == 0
+    assert out.startswith("No relation between stimulus and scans was found")
+    found = json.loads((tmp_path / "noise" / "metrics.json").read_text())["audio"]["identification"]
+    assert found["p"] > 0.05
+
+
+def test_a_table_of_features_joins_as_a_modality_of_its_own(study, tmp_path, capsys):
+    table = tmp_path / "ratings.tsv"
+    np.savetxt(table, np.random.default_rng(0).standard_normal((150, 3)), delimiter="\t")
+    files = ["run", "--film", str(study / "film.mp4"), "--text", "none", "--video", "none", "--audio", "none"]
+    more = ["--features", f"rating={table}", "-o", "features.tr_s=3", "--tr", str(TR_S), "--extract-only"]
+    code, out, _ = call(capsys, [*files, *more, "--out", str(tmp_path / "x")])
+    assert code == 0
+    assert "features_table" in out
+    streams = json.loads((tmp_path / "x" / "inputs.json").read_text())["streams"]
+    assert streams[0]["samples"] == 150
+    assert streams[0]["rate_hz"] == pytest.approx(1 / 3)

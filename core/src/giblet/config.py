@@ -103,7 +103,7 @@ class RunConfig(Section):
     plumbing: bool = Field(False, description="train and score on the same TRs, labelled so")
 
 
-def parse_value(text: str) -> Any:  # noqa: ANN401
+def parse_value(text: str) -> Any:
     """A value as typed: JSON where it is JSON (numbers, true, null, lists), else the text itself."""
     try:
         return json.loads(text)

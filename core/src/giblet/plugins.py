@@ -61,19 +61,19 @@ class CoreStages:
         return checked_chunks(modality, source)
 
     @hookspecs.hookimpl(trylast=True)
-    def align(self, modality: Any, features: Any, grid: Any) -> Any:  # noqa: ANN401, D102
+    def align(self, modality: Any, features: Any, grid: Any) -> Any:  # noqa: D102
         return modality.align(features, grid)
 
     @hookspecs.hookimpl(trylast=True)
-    def encode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: ANN401, D102
+    def encode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: D102
         return modality.encode(spec, width)
 
     @hookspecs.hookimpl(trylast=True)
-    def decode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: ANN401, D102
+    def decode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: D102
         return modality.decode(spec, width)
 
     @hookspecs.hookimpl(trylast=True)
-    def reconstruct(self, modality: Any, features: Any, out: Any) -> Any:  # noqa: ANN401, D102
+    def reconstruct(self, modality: Any, features: Any, out: Any) -> Any:  # noqa: D102
         return modality.reconstruct(features, out)
 
 
@@ -202,7 +202,7 @@ class Registry:
             )
         return plugin.modalities[name]
 
-    def modality(self, name: str, **settings: Any) -> Modality:  # noqa: ANN401
+    def modality(self, name: str, **settings: Any) -> Modality:
         """Build a modality from its name and settings.
 
         Raises
@@ -276,7 +276,7 @@ def check_class(cls: object) -> None:
         raise PluginError(f"{cls.__name__} is named {cls.name!r}; a name begins with its kind: '{cls.kind}_...'")
 
 
-def _settings_error(name: str, cls: type[Modality], error: Any) -> str:  # noqa: ANN401
+def _settings_error(name: str, cls: type[Modality], error: Any) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"
     if first["type"] == "extra_forbidden":

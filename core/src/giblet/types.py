@@ -101,12 +101,12 @@ class Features:
             raise DataError(f"features have {len(self.values)} samples but {len(self.ticks)} times")
 
     @classmethod
-    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, **attrs: Any) -> Features:  # noqa: ANN401
+    def regular(cls, values: Array, rate_hz: Fraction | int, first: int = 0, **attrs: Any) -> Features:
         """Features at a constant rate; `first` is the index of the first sample."""
         return cls(values, np.arange(first, first + len(values), dtype=np.int64), 1 / Fraction(rate_hz), attrs=attrs)
 
     @classmethod
-    def events(cls, values: Array, onset_s: Iterable[float], duration_s: Iterable[float], **attrs: Any) -> Features:  # noqa: ANN401
+    def events(cls, values: Array, onset_s: Iterable[float], duration_s: Iterable[float], **attrs: Any) -> Features:
         """Features of events, onset and duration in seconds, kept to the microsecond."""
         to_ticks = [np.rint(np.asarray(list(x), np.float64) / float(EVENT_TIMEBASE)) for x in (onset_s, duration_s)]
         return cls(values, to_ticks[0].astype(np.int64), EVENT_TIMEBASE, to_ticks[1].astype(np.int64), attrs)
@@ -116,7 +116,7 @@ class Features:
         """Presentation times in seconds, [N]."""
         return self.ticks.astype(np.float64) * float(self.timebase)
 
-    def with_values(self, values: Array, **attrs: Any) -> Features:  # noqa: ANN401
+    def with_values(self, values: Array, **attrs: Any) -> Features:
         """The same clock with other values, [N, *]."""
         return replace(self, values=values, attrs={**self.attrs, **attrs})
 

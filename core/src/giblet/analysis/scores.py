@@ -69,7 +69,7 @@ def r2(y: Float, prediction: Float, valid: Mask | None = None) -> Real:
     return np.asarray(np.where(norm > 0, 1 - error / np.where(norm > 0, norm, 1.0) ** 2, 0.0))
 
 
-def fisher_mean(r: ArrayLike, axis: int = 0) -> Any:  # noqa: ANN401
+def fisher_mean(r: ArrayLike, axis: int = 0) -> Any:
     """Mean correlation over an axis by Fisher's z (Fisher 1915, doi:10.2307/2331838); |r| = 1 counts as 1 - 1e-7."""
     z = np.arctanh(np.clip(np.asarray(r, np.float64), -1 + 1e-7, 1 - 1e-7))
     return np.tanh(z.mean(axis))

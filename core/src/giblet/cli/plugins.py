@@ -33,7 +33,7 @@ def describe() -> list[dict[str, Any]]:
     return rows
 
 
-def _abilities(cls: Any) -> list[str]:  # noqa: ANN401
+def _abilities(cls: Any) -> list[str]:
     return ["encode", "decode", *(["reconstruct"] if cls.can_reconstruct() else [])]
 
 

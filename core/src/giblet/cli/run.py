@@ -70,7 +70,7 @@ def kind_options(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--overwrite", is_flag=True, help="Throw away what --out holds of another run.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, quiet: bool, **flags: Any) -> None:  # noqa: ANN401
+def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, quiet: bool, **flags: Any) -> None:
     """Do everything: extract, train, evaluate, reconstruct, report.
 
     STUDY is a study.toml or its folder. Without a study or files, a demo study is made and used. The same command again
@@ -81,7 +81,7 @@ def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, 
 
     registry = Registry.discover()
     chosen = _chosen(flags)
-    settings = parse_overrides(overrides, chosen)
+    settings = parse_overrides(overrides, [*chosen, TABLES])
     with progress_bars(quiet=quiet) as progress:
         if flags["overwrite"] and (out / "run.json").exists():
             shutil.rmtree(out)

@@ -71,7 +71,7 @@ def inspect_bold(path: Path, tr_s: Fraction | None = None) -> BoldInfo:
     return BoldInfo(shape, shape[0] if is_table(path) else shape[3], tr, reference, columns, tuple(notes))
 
 
-def open_image(path: Path) -> Any:  # noqa: ANN401
+def open_image(path: Path) -> Any:
     """A four-dimensional image, its data not yet read.
 
     Raises
@@ -100,7 +100,7 @@ def _line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _raw_tr(header: Any) -> tuple[Fraction | None, str]:  # noqa: ANN401
+def _raw_tr(header: Any) -> tuple[Fraction | None, str]:
     """The number in the header, as it was meant (2.0045, not the nearest binary fraction), and its unit."""
     zooms = header.get_zooms()
     unit = "unknown"
@@ -113,7 +113,7 @@ def _raw_tr(header: Any) -> tuple[Fraction | None, str]:  # noqa: ANN401
     return (seconds(str(value)) if np.isfinite(value) and value > 0 else None), unit
 
 
-def _header_tr(header: Any, path: Path) -> tuple[Fraction | None, list[str]]:  # noqa: ANN401
+def _header_tr(header: Any, path: Path) -> tuple[Fraction | None, list[str]]:
     """The TR in seconds, None where the header states none, and what was assumed."""
     raw, unit = _raw_tr(header)
     if raw is None:
@@ -129,7 +129,7 @@ def _header_tr(header: Any, path: Path) -> tuple[Fraction | None, list[str]]:  #
     return raw, [f"the header names no unit of time; its TR of {float(raw):g} was taken for seconds"]
 
 
-def _overruled(header: Any, tr_s: Fraction | None) -> list[str]:  # noqa: ANN401
+def _overruled(header: Any, tr_s: Fraction | None) -> list[str]:
     if tr_s is None:
         return []
     raw, unit = _raw_tr(header)

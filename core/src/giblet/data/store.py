@@ -53,7 +53,7 @@ def _array_hash(array: Array) -> list[Any]:
     return [str(array.dtype), array.shape, hashlib.blake2b(np.ascontiguousarray(array).data).hexdigest()]
 
 
-def digest(parts: Any) -> str:  # noqa: ANN401
+def digest(parts: Any) -> str:
     """A short hash of plain values, the same in every process."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -106,7 +106,7 @@ def read_study_file(path: Path) -> StudyFile:
         raise ConfigError(f"{path}: {_explain(error.errors()[0])}") from None
 
 
-def _explain(error: Any) -> str:  # noqa: ANN401
+def _explain(error: Any) -> str:
     """One line for one problem: where it is, what it is, what is legal."""
     *where, key = error["loc"]
     place = _place(where)

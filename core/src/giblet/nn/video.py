@@ -139,7 +139,7 @@ def _clip_loss(clip: Tensor, target: Tensor) -> Tensor:
     return torch.sub(made, seen, alpha=1 / 255).square().flatten(2).mean(-1)
 
 
-def _lattice(n: int, full: int, phase: int) -> Any:  # noqa: ANN401
+def _lattice(n: int, full: int, phase: int) -> Any:
     """Which of `full` pixels stand for each of n, the first or the second of a pair; a slice where that is exact."""
     if full == 2 * n:
         return slice(phase, None, 2)

@@ -50,13 +50,13 @@ class RunFolder:
             raise GibletError(f"cannot write to {path}: {error.strerror}; give another --out") from None
         return folder
 
-    def write_json(self, name: str, value: Any) -> None:  # noqa: ANN401
+    def write_json(self, name: str, value: Any) -> None:
         """Write JSON in one piece; what is not a finite number becomes null."""
         tmp = self.path / f".{name}"
         tmp.write_text(json.dumps(_plain(value), indent=1, allow_nan=False), encoding="utf-8")
         tmp.replace(self.path / name)
 
-    def read_json(self, name: str) -> Any:  # noqa: ANN401
+    def read_json(self, name: str) -> Any:
         """A JSON file of this run, or None."""
         path = self.path / name
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -74,7 +74,7 @@ class RunFolder:
         self.log({"stage": name, "seconds": round(time.monotonic() - started, 2)}, "log.jsonl")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -107,9 +107,9 @@ def build_modalities(registry: Registry, study: Study, config: RunConfig) -> dic
     built = {kind: registry.modality(name, **config.settings.get(kind, {})) for kind, name in chosen.items()}
     for stimulus in study.stimuli:
         for label, table in stimulus.features.items():
-            settings = {"label": label, "start_s": float(table.start_s), "hemodynamics": table.hemodynamics}
             tr_s = float(table.tr_s if table.tr_s is not None else study.tr_s)
-            built[label] = registry.modality("features_table", tr_s=tr_s, **settings)
+            stated = {"label": label, "tr_s": tr_s, "start_s": float(table.start_s), "hemodynamics": table.hemodynamics}
+            built[label] = registry.modality("features_table", **(stated | config.settings.get("features", {})))
     if not built:
         raise ConfigError("no modality is left; choose at least one, for example --text bge")
     return built

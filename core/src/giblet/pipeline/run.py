@@ -165,7 +165,7 @@ def evaluate(
     return metrics
 
 
-def _write_maps(folder: RunFolder, inputs: Inputs, scores: Any, regions: Masks) -> None:  # noqa: ANN401
+def _write_maps(folder: RunFolder, inputs: Inputs, scores: Any, regions: Masks) -> None:
     """Per-voxel maps for the page, `maps.npz`."""
     row = GROUP if GROUP in scores.r else next(iter(scores.r))
     ceiling = scores.ceilings[GROUP].values

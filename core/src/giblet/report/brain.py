@@ -102,7 +102,7 @@ def mosaic(maps: Mapping[str, NDArray[Any]]) -> Figure:
     return fig
 
 
-def _outline(ax: Any, mask: NDArray[np.bool_], regions: NDArray[np.float64] | None) -> None:  # noqa: ANN401
+def _outline(ax: Any, mask: NDArray[np.bool_], regions: NDArray[np.float64] | None) -> None:
     _contour(ax, mask, GREY, 0.5)
     if regions is None:
         return
@@ -111,7 +111,7 @@ def _outline(ax: Any, mask: NDArray[np.bool_], regions: NDArray[np.float64] | No
             _contour(ax, regions == k, COLOURS[k % len(COLOURS)], 1.1)
 
 
-def _contour(ax: Any, inside: NDArray[np.bool_], colour: str, width: float) -> None:  # noqa: ANN401
+def _contour(ax: Any, inside: NDArray[np.bool_], colour: str, width: float) -> None:
     """The exact edge of a set of voxels, along their faces."""
     if not inside.any():
         return

@@ -101,7 +101,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [_parsed(path, line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _parsed(path: Path, text: str) -> Any:  # noqa: ANN401
+def _parsed(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as err:

@@ -13,7 +13,7 @@ from giblet.model import ModalityNets, RelativeLoss
 from giblet.types import Aligned, Int
 
 
-def training_parts(timelines: Sequence[Timeline], name: str, label: Any = "train") -> list[tuple[Aligned, Int]]:  # noqa: ANN401
+def training_parts(timelines: Sequence[Timeline], name: str, label: Any = "train") -> list[tuple[Aligned, Int]]:
     """Where a modality is there in blocks of one purpose: aligned features and TRs, run by run."""
     parts = []
     for t in timelines:

@@ -23,7 +23,7 @@ TIMEOUT_S = 5.0
 class Codec:
     """An EnCodec model with its numbers, on CUDA or else on the CPU: on MPS its codes are wrong."""
 
-    def __init__(self, model: Any, device: str) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, device: str) -> None:
         self.model, self.device = model.to(device).eval(), device
         self.rate_hz: int = model.config.sampling_rate
         self.hop: int = model.config.hop_length
@@ -64,7 +64,7 @@ class Codec:
         with torch.inference_mode():
             return np.asarray(self.model.decoder(self._latents(codes))[0, 0].cpu().numpy(), np.float32)
 
-    def _latents(self, codes: Codes) -> Any:  # noqa: ANN401
+    def _latents(self, codes: Codes) -> Any:
         import torch
 
         with torch.inference_mode():

@@ -35,7 +35,7 @@ def is_table(path: Path) -> bool:
     raise DataError(f"{path} is neither an image nor a table; legal: {', '.join((*IMAGES[:2], *TABLES))}")
 
 
-def load_image(path: Path, dimensions: int = 4) -> Any:  # noqa: ANN401
+def load_image(path: Path, dimensions: int = 4) -> Any:
     """Open an image without reading its volumes.
 
     Raises
@@ -58,7 +58,7 @@ def load_image(path: Path, dimensions: int = 4) -> Any:  # noqa: ANN401
     return image
 
 
-def tr_s(image: Any) -> Fraction:  # noqa: ANN401
+def tr_s(image: Any) -> Fraction:
     """The repetition time that the header states, exactly as printed and in its own unit; 1 where it states none.
 
     It only paces the feature clock: which volume belongs to which TR goes by the volume's number.
@@ -68,7 +68,7 @@ def tr_s(image: Any) -> Fraction:  # noqa: ANN401
     return stated * SECONDS.get(unit, Fraction(1)) or Fraction(1)
 
 
-def slabs(path: Path, image: Any, part: slice = slice(None), limit: int = SLAB_BYTES) -> Iterator[tuple[int, Array]]:  # noqa: ANN401
+def slabs(path: Path, image: Any, part: slice = slice(None), limit: int = SLAB_BYTES) -> Iterator[tuple[int, Array]]:
     """The volumes of `part` in order, a slab [X, Y, Z, n] of at most `limit` bytes at a time, with its first index.
 
     Raises

@@ -41,7 +41,7 @@ def shared_mask(
     *,
     active_fraction: float,
     opening: int | None = None,
-    **epi: Any,  # noqa: ANN401
+    **epi: Any,
 ) -> tuple[Mask, Float]:
     """The mask [X, Y, Z] and affine [4, 4] that all sources share; only training volumes are read.
 

@@ -24,7 +24,7 @@ WAYS_OUT = (
 
 
 @lru_cache(maxsize=2)
-def load(weights: str) -> Any:  # noqa: ANN401
+def load(weights: str) -> Any:
     """The SentenceTransformer of that name, on the CPU; a folder is opened without a look at the network.
 
     Raises
@@ -91,7 +91,7 @@ def embed(texts: list[str], weights: str, prefix: str, batch_size: int) -> NDArr
     return np.asarray(vectors, np.float32)
 
 
-def _open(where: str, weights: str, local: bool) -> Any:  # noqa: ANN401
+def _open(where: str, weights: str, local: bool) -> Any:
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
 

@@ -57,7 +57,7 @@ class FullEncoder(nn.Module):
         return torch.cat([clip_statistics(clip)[:, : self.measured], self.dense(pooled)], 1)
 
 
-def s3d(weights: Any = None) -> Any:  # noqa: ANN401
+def s3d(weights: Any = None) -> Any:
     """Torchvision's S3D."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torchvision")

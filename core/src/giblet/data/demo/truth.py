@@ -155,7 +155,7 @@ def _ridge(
     return correlation(across["test"] @ duals[int(np.argmax(tried))], y[test])
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     """Arrays as lists, numbers to four decimals, so that the file is small and the same everywhere."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}

@@ -57,7 +57,7 @@ def _table(caption: str, columns: Mapping[str, str], rows: Sequence[Mapping[str,
     return folded(f"{caption.split('.')[0]} ({len(rows)} rows)", shown) if len(rows) > FOLD_ABOVE else shown
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     """Settings are shown as they were given; only measured numbers are rounded."""
     return f"{value:g}" if isinstance(value, float) else value
 
@@ -92,7 +92,7 @@ def split_plot(split: Mapping[str, Sequence[tuple[str, int, int]]], streams: Seq
     return fig
 
 
-def _block(ax: Any, row: int, name: str, start: int, stop: int) -> None:  # noqa: ANN401
+def _block(ax: Any, row: int, name: str, start: int, stop: int) -> None:
     gap = name == "gap"
     ax.barh(
         row,
