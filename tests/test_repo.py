@@ -49,7 +49,7 @@ def test_every_plugin_is_whole(folder):
     assert len((folder / "README.md").read_text("utf-8").split()) >= 30
     assert list((folder / "tests").glob("test_*.py"))
     texts = [p.read_text("utf-8") for p in (folder / "tests").glob("test_*.py")]
-    assert any("modality_checks" in text for text in texts), "no conformance test"
+    assert any("modality_checks" in text or "checks_for" in text for text in texts), "no conformance test"
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda p: p.name)

@@ -226,10 +226,10 @@ addEventListener("load", () => {
 </script>"""
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None and "GIBLET_REQUIRE_ALL" not in os.environ,
-    reason="no chromium here: the page was not tried in a browser",
-)
+MAY_SKIP = CHROMIUM is None and "GIBLET_REQUIRE_ALL" not in os.environ
+
+
+@pytest.mark.skipif(MAY_SKIP, reason="no chromium here: the page was not tried in a browser")
 def test_a_browser_shows_it_without_errors_or_requests(written: Path, tmp_path: Path) -> None:
     page = tmp_path / "probed.html"
     page.write_text(
