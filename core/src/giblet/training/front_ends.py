@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from giblet.data.dataset import Timeline
+from giblet.errors import DataError
 from giblet.model import ModalityNets, RelativeLoss
 from giblet.types import Aligned, Int
 
@@ -32,6 +33,9 @@ class FrontEndTask:
         self.module = nn.ModuleDict({"encoder": nets.encoder, "decoder": nets.decoder})
         self.train_parts = training_parts(timelines, nets.name)
         self.validation_parts = training_parts(timelines, nets.name, "validation")
+        for label, parts in (("training", self.train_parts), ("validation", self.validation_parts)):
+            if not any(len(trs) for _, trs in parts):
+                raise DataError(f"{nets.name} is missing in every {label} TR; leave it out with --{nets.kind} none")
         self.index = [(i, int(t)) for i, (_, trs) in enumerate(self.train_parts) for t in trs]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
