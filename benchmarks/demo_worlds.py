@@ -24,8 +24,9 @@ from giblet.data.demo import make_demo
 from giblet.data.study import load_study
 from giblet.model import predict_scans
 from giblet.pipeline import extract_study
+from giblet.pipeline.evaluate import compare_with_truth
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.run import compare_with_truth, train_trunk
+from giblet.pipeline.train import train_trunk
 from giblet.plugins import Registry
 
 MODALITIES = {"video": "video_s3d", "audio": "audio_mel", "text": "text_bge", "fmri": "fmri_mask"}

@@ -7,7 +7,7 @@ Times are exact: an integer tick times a rational timebase. Floats appear only w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,8 @@ Int = NDArray[np.int64]
 Float = NDArray[np.floating[Any]]
 Array = NDArray[Any]
 Sampling = Literal["frames", "events"]
+Progress = Callable[[str, int, int], None]
+"""Called as `(stage, done, total)` while something long goes on."""
 
 EVENT_TIMEBASE = Fraction(1, 1_000_000)
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from giblet.cli.figures import print_streams, print_summary
-from giblet.cli.progress import Progress, progress_bars
+from giblet.cli.progress import progress_bars
 from giblet.errors import ConfigError
 
 if TYPE_CHECKING:
     from giblet.config import RunConfig
     from giblet.data.study import Study
     from giblet.plugins import Registry
+    from giblet.types import Progress
 
 DEFAULTS = {"video": "s3d", "audio": "mel", "text": "bge", "fmri": "mask"}
 DEMO_TEXT = "minilm"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -65,8 +65,3 @@ def build_model(inputs: Inputs, nets: list[ModalityNets], codes: Codes, config: 
 def applied(nets: list[ModalityNets]) -> list[str]:
     """Modalities whose features already carry an HRF."""
     return [n.name for n in nets if n.spec.hemodynamics == "applied"]
-
-
-def state_of(nets: list[ModalityNets]) -> Mapping[str, nn.Module]:
-    """The trainable front ends, for saving."""
-    return {n.name: nn.ModuleDict({"encoder": n.encoder, "decoder": n.decoder}) for n in nets if not n.frozen}

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from giblet.training import checkpoint
+from giblet.types import Progress
 
 Log = Callable[[dict[str, Any]], None]
-Progress = Callable[[str, int, int], None]
 WARM_UP = 0.05
 SAVE_EVERY_S = 20.0
 

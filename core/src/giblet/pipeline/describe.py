@@ -1,0 +1,73 @@
+"""What a run was given, for `inputs.json` and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from giblet.data.dataset import Timeline
+from giblet.data.study import Study
+from giblet.modality import Modality
+from giblet.pipeline.presentations import Run
+from giblet.plugins import Registry
+from giblet.types import Features
+
+
+def describe(
+    study: Study,
+    runs: Sequence[Run],
+    timelines: Sequence[Timeline],
+    cuts: Mapping[str, Any],
+    modalities: Mapping[str, Modality],
+    registry: Registry,
+) -> dict[str, Any]:
+    """The `inputs.json` of a run."""
+    scans = [
+        {
+            "subject": s.subject,
+            "run": s.run,
+            "stimulus": s.stimulus,
+            "bold": s.bold.name,
+            "tr_s": float(s.tr_s),
+            "offset_s": float(s.offset_s),
+            "n_volumes": s.n_volumes,
+            "n_trs": t.grid.n_trs,
+            "cut_scan_s": max(0.0, float((s.n_volumes - t.grid.n_trs) * s.tr_s)),
+            "cut_stimulus_s": cuts[t.run].cut_stimulus_s,
+        }
+        for run, t in zip(runs, timelines, strict=True)
+        for s in run.scans
+    ]
+    streams = [
+        {
+            "stimulus": t.run,
+            "modality": modalities[key].name,
+            "samples": len(a.features.values),
+            "rate_hz": _rate(a.features),
+            "frames_per_tr": a.frames,
+            "covered_trs": int(a.valid.sum()),
+            "n_trs": t.grid.n_trs,
+            "stream": a.features.attrs.get("stream"),
+        }
+        for t in timelines
+        for key, a in t.aligned.items()
+    ]
+    split = {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines}
+    notes = [*study.notes, *_cut_notes(cuts)]
+    return {"scans": scans, "streams": streams, "split": split, "notes": notes, "wrappers": registry.wrappers}
+
+
+def _rate(features: Features) -> float | None:
+    if features.durations is not None or len(features.ticks) < 2:
+        return None
+    return (len(features.ticks) - 1) / float((features.ticks[-1] - features.ticks[0]) * features.timebase)
+
+
+def _cut_notes(cuts: Mapping[str, Any]) -> list[str]:
+    notes = []
+    for run, cut in cuts.items():
+        if cut.cut_scan_s > 0:
+            notes.append(f"{run}: {cut.cut_scan_s:g} s of scan have no stimulus and were cut")
+        if cut.cut_stimulus_s >= 1:
+            notes.append(f"{run}: {cut.cut_stimulus_s:g} s of stimulus have no scan and were cut")
+    return notes
