@@ -20,6 +20,7 @@ LABELS = {
     "roundtrip": "round trip",
     "predicted": "from predicted brain",
     "measured": "from measured scan",
+    "training_mean": "training mean",
 }
 GENERAL = frozenset(
     {"summary", "warnings", "study", "command", "seed", "versions", "fmri", "smuggling", "lesions", "truth"}

@@ -74,7 +74,7 @@ def _identification(found: Mapping[str, Any]) -> Html:
         [
             shown,
             paragraphs(
-                said + ("" if low is None else f" 95% interval of one of two: {number(low)} to {number(high)}.")
+                said + ("" if low is None else f" 90% interval of one of two: {number(low)} to {number(high)}.")
             ),
         ]
     )
