@@ -1,0 +1,138 @@
+"""What is read back out of brain space: conditions, lesions, kernels and the words that sum them up."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses, smuggling
+from giblet.analysis.kernels import region_peaks, voxel_kernels
+from giblet.analysis.lesion import lesion_table
+from giblet.config import ModelConfig
+from giblet.model import Autoencoder, Hemodynamics, ModalityNets, RelativeLoss, constant_prediction, predict_scans
+from giblet.nn import MaskedFlatten, UnflattenFrame
+from giblet.pipeline import verdict
+from giblet.training import compute_codes
+from giblet.training.front_ends import training_parts
+from giblet.types import FeatureSpec
+
+
+class Head(nn.Linear):
+    def forward(self, x, mask=None):
+        return super().forward(x).unsqueeze(1) if mask is None else super().forward(x[:, 0])
+
+
+def squared(prediction, target):
+    return (prediction - target).square().flatten(2).mean(-1)
+
+
+@pytest.fixture
+def reader(world, quick_config):
+    spec = FeatureSpec((6,), 1)
+    nets = [ModalityNets("text", "text", MaskedFlatten(), UnflattenFrame(spec), squared, spec, 6)]
+    codes = compute_codes([world], nets, {}, quick_config.model, lambda *_: None)
+    torch.manual_seed(0)
+    voxels = world.scans["a"].shape[1]
+    model = Autoencoder(
+        quick_config.model,
+        1.5,
+        {"text": 6},
+        {"text": 6},
+        list(world.scans),
+        lambda s, d: Head(d, voxels),
+        lambda s, d: Head(voxels, d),
+    ).eval()
+    parts = training_parts([world], "text")
+    losses = {"text": RelativeLoss(squared, spec, constant_prediction(parts, spec)).calibrate(parts)}
+    return Reader(model, nets, losses, codes, [world], predict_scans(model, codes, [world]), quick_config)
+
+
+def test_conditions_differ_as_they_should(reader, world):
+    block = world.of("test")[0]
+    scans = {c: reader.scan(c, 0, block, "a") for c in CONDITIONS}
+    np.testing.assert_array_equal(scans["measured"], world.scans["a"][block.trs])
+    np.testing.assert_array_equal(scans["permuted"], np.roll(scans["measured"], 25, axis=0))
+    train = world.scans["a"][:120] - reader.predicted[0]["a"][:120]
+    noise = scans["noisy"] - scans["predicted"]
+    at = np.flatnonzero(np.isclose(train[:, 0], noise[0, 0], atol=1e-5))
+    assert len(at) == 1, "the noise is one stretch of the training residuals"
+    np.testing.assert_allclose(noise, train[(np.arange(50) + at[0]) % 120], atol=1e-5)
+
+
+def test_reading_a_block_sees_nothing_outside_it(reader, world):
+    block = world.of("test")[0]
+    before = reader.latent("measured", 0, block, "a")
+    world.scans["a"][: block.start] = 99.0
+    torch.testing.assert_close(reader.latent("measured", 0, block, "a"), before)
+
+
+def test_every_condition_has_a_loss(reader):
+    losses = decoding_losses(reader)["text"]
+    assert set(losses) == set(CONDITIONS)
+    assert all(np.isfinite(v) and v > 0 for v in losses.values())
+
+
+def test_a_lesion_of_nothing_takes_nothing_and_one_of_all_takes_something(reader):
+    none, everything = np.zeros(20, bool), np.ones(20, bool)
+    table = lesion_table(reader, {"none": none, "all": everything})
+    assert table["none"]["text"] == {"from_predicted": 0.0, "from_measured": 0.0}
+    assert table["all"]["text"]["from_measured"] != 0.0
+
+
+@pytest.mark.parametrize("tr_s", [0.72, 1.5, 2.0])
+def test_canonical_kernels_peak_five_seconds_after_their_stimulus(tr_s):
+    """Glover's response peaks at 5.0 s; the stimulus is the whole TR, BOLD is read at its middle."""
+    config = ModelConfig(latent=4, hemodynamics="canonical", kernel_s=30.0)
+    head = lambda s, d: Head(d, 10)  # noqa: E731
+    model = Autoencoder(config, tr_s, {"x": 3}, {"x": 3}, ["one"], head, lambda s, d: Head(10, d))
+    assert region_peaks(model, {})["all"] == pytest.approx(5.0, abs=max(0.15, tr_s / 5))
+    assert voxel_kernels(model, 0).shape == (10, model.hemodynamics.taps)
+
+
+def test_reversed_hemodynamics_looks_into_the_future_only():
+    config = ModelConfig(latent=4, hemodynamics="canonical", kernel_s=15.0)
+    z = torch.zeros(1, 60, 4)
+    z[0, 30] = 1.0
+    valid = torch.ones(1, 60, dtype=torch.bool)
+    forward, backward = (Hemodynamics(config, 1.5, reverse=r)(z, valid)[0, :, 0] for r in (False, True))
+    assert forward[:30].abs().max() == 0
+    assert backward[31:].abs().max() == 0
+    torch.testing.assert_close(backward[19:31].flip(0), forward[30:42])
+
+
+def test_smuggling_is_flagged_above_its_margin():
+    fine = {"video": {"predicted": 0.80, "noisy": 0.85}}
+    bad = {"audio": {"predicted": 0.30, "noisy": 0.60}}
+    assert not smuggling(fine)["flag"]
+    flagged = smuggling(fine | bad)
+    assert flagged["flag"]
+    assert "audio" in flagged["text"]
+    assert "video" not in flagged["text"]
+
+
+FMRI = {"r": 0.2, "ridge_r": 0.1, "banded_r": 0.12, "null_p95": 0.02, "p": 0.01, "lag_s": 0.0, "lag_flag": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "better than the better ridge (0.120)"),
+        ({"banded_r": 0.3}, "worse than the better ridge (0.300)"),
+        ({"ridge_r": 0.205}, "as well as the better ridge (0.205)"),
+        ({"p": 0.2}, "No relation"),
+        ({"null_p95": 0.25}, "No relation"),
+    ],
+)
+def test_the_first_line_says_what_was_found(change, said):
+    assert said in verdict.summary(FMRI | change, plumbing=False)
+
+
+def test_plumbing_is_always_said_first():
+    assert verdict.summary(FMRI, plumbing=True).startswith("Plumbing only")
+
+
+def test_a_lag_is_warned_of_with_its_way_out():
+    metrics = {"fmri": FMRI | {"lag_flag": True, "lag_s": 14.8}, "smuggling": {"flag": False, "text": ""}}
+    (line,) = verdict.warnings(metrics, {})
+    assert "14.8 s too late" in line
+    assert "-14.8" in line
