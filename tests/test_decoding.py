@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses, smuggling
 from giblet.analysis.kernels import region_peaks, voxel_kernels
 from giblet.analysis.lesion import lesion_table
@@ -15,6 +13,7 @@ from giblet.pipeline import verdict
 from giblet.training import compute_codes
 from giblet.training.front_ends import training_parts
 from giblet.types import FeatureSpec
+from torch import nn
 
 
 class Head(nn.Linear):

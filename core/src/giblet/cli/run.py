@@ -83,6 +83,10 @@ def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, 
     registry = Registry.discover()
     chosen = _chosen(flags)
     settings = parse_overrides(overrides, [*chosen, TABLES])
+    for kind, name in chosen.items():  # a misspelt name or setting is said before anything is made
+        if name != "none":
+            registry.modality(name, **settings.get(kind, {}))
+    build_config(chosen, settings, seed=seed, plumbing=flags["plumbing"])
     with progress_bars(quiet=quiet) as progress:
         if flags["overwrite"] and (out / "run.json").exists():
             shutil.rmtree(out)
@@ -98,8 +102,9 @@ def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, 
 def _chosen(flags: dict[str, Any]) -> dict[str, str]:
     """Kind -> plugin for every kind; short names are completed with their kind."""
     chosen = {}
-    for kind in kinds():
-        name = flags[kind] or DEFAULTS.get(kind, "none")
+    for kind, installed in kinds().items():
+        default = DEFAULTS.get(kind)
+        name = flags[kind] or (default if default in installed else "none")
         chosen[kind] = name if name == "none" or name.startswith(f"{kind}_") else f"{kind}_{name}"
     return chosen
 

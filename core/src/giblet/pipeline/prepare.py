@@ -13,7 +13,7 @@ from giblet.data.dataset import Timeline
 from giblet.data.split import Split, block_split, given_split, plumbing_split, required_gap_s
 from giblet.data.store import Store, StoreWriter, default_folder
 from giblet.data.study import Study
-from giblet.errors import ConfigError
+from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
 from giblet.pipeline.describe import describe
 from giblet.pipeline.presentations import Run, grids_of, presentations
@@ -84,10 +84,17 @@ def _extract(
     for done, (run, key) in enumerate(wanted):
         place = (key, run.sources[key])
         if place not in known:
-            known[place] = stages.extract(registry, modalities[key], run.sources[key])
+            known[place] = _extract_one(registry, modalities[key], run.sources[key])
         features[run.name, key] = known[place]
         progress("extract", done + 1, len(wanted))
     return features
+
+
+def _extract_one(registry: Registry, modality: Modality, source: Source) -> Features:
+    try:
+        return stages.extract(registry, modality, source)
+    except DataError as error:
+        raise DataError(f"{error}; mend the file, or leave it out with --{modality.kind} none") from error
 
 
 def _slice_time_ref(study: Study) -> float:
