@@ -36,6 +36,7 @@ def print_summary(metrics: dict[str, Any]) -> None:
             names = ("r", "ridge_r", "banded_r", "ceiling", "null_p95", "p")
             click.echo(row((label, *(part[n] for n in names)), widths))
     click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
+    click.echo(f"the response to a TR of stimulus peaks {fmri['hrf_peak_s']['all']:.1f} s after its middle")
     if truth := metrics.get("truth", {}).get("ceiling"):
         ratio = metrics["truth"]["ratio_to_ceiling"]
         click.echo(f"truth: ceiling {truth:.3f}, reached {ratio:.0%} of it")
