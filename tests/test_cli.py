@@ -66,7 +66,7 @@ IMPORTED = """
 """
 
 
-@pytest.mark.parametrize("args", [["--help"], ["-h"], ["--version"], ["no-such-command"]])
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["no-such-command"]])
 def test_help_imports_nothing_heavy(giblet, args):
     done = giblet(*args, code=IMPORTED.format(heavy=HEAVY))
     assert done.stdout.splitlines()[-1] == f"imported [] {2 if args == ['no-such-command'] else 0}"

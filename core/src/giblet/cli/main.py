@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup)
 @click.version_option(package_name="giblet", prog_name="giblet")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; goes anywhere.")
 def cli() -> None:
