@@ -135,3 +135,12 @@ def test_a_lag_is_warned_of_with_its_way_out():
     (line,) = verdict.warnings(metrics, {})
     assert "14.8 s too late" in line
     assert "-14.8" in line
+
+
+def test_the_trunk_of_a_real_study_stays_small():
+    """Sherlock's sizes: three modalities, 17 people; all but front ends and heads at most 5 M parameters."""
+    sizes = dict.fromkeys(("video", "audio", "text"), 32)
+    head = lambda s, d: nn.Identity()  # noqa: E731
+    people = [f"sub-{i}" for i in range(17)]
+    model = Autoencoder(ModelConfig(), 1.5, sizes, {**dict.fromkeys(sizes, 256), "text": 1024}, people, head, head)
+    assert model.trunk_parameters() <= 5_000_000

@@ -7,12 +7,10 @@ import pytest
 from giblet.analysis import (
     ceiling_ratio,
     fdr,
-    fisher_mean,
     group_ceiling,
     is_constant,
     loo_isc,
     pearson,
-    r2,
     repeat_ceiling,
     shift_null,
     spearman_brown,
@@ -24,7 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
-from sklearn.metrics import r2_score
 
 COLUMNS = hnp.arrays(np.float64, (12, 3), elements=st.floats(-100, 100, width=32))
 
@@ -65,17 +62,6 @@ def test_pearson_ignores_scale_and_offset_and_is_symmetric(a, b, scale, offset):
     np.testing.assert_allclose(pearson(a * scale + offset, b)[clear], r[clear], atol=1e-6)
     np.testing.assert_allclose(pearson(-a, b), -r)
     assert np.all(np.abs(r) <= 1)
-
-
-def test_r2_is_sklearns():
-    y, prediction = noise(0, 40, 3), noise(1, 40, 3)
-    np.testing.assert_allclose(r2(y, prediction), r2_score(y, prediction, multioutput="raw_values"))
-    np.testing.assert_allclose(r2(y, np.broadcast_to(y.mean(0), y.shape)), 0, atol=1e-12)
-
-
-def test_fisher_mean():
-    np.testing.assert_allclose(fisher_mean([0.2, 0.9]), np.tanh((np.arctanh(0.2) + np.arctanh(0.9)) / 2))
-    assert fisher_mean([1.0, 1.0]) == pytest.approx(1, abs=1e-6)
 
 
 def test_zscore_knows_only_the_training_trs():

@@ -9,7 +9,7 @@ from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_
 from giblet.analysis.identification import Identification, bootstrap_interval, clip_slices, identify
 from giblet.analysis.lag import Lag, scan_lag
 from giblet.analysis.nulls import Null, fdr, shift_null
-from giblet.analysis.scores import fisher_mean, is_constant, pearson, r2, zscore_train
+from giblet.analysis.scores import is_constant, pearson, zscore_train
 
 __all__ = [
     "Ceiling",
@@ -25,13 +25,11 @@ __all__ = [
     "delay",
     "fdr",
     "fir_ridge",
-    "fisher_mean",
     "group_ceiling",
     "identify",
     "is_constant",
     "loo_isc",
     "pearson",
-    "r2",
     "repeat_ceiling",
     "scan_lag",
     "shift_null",

@@ -15,7 +15,7 @@ from giblet.analysis.baselines import banded_ridge, blocked_folds, fir_ridge
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import Joined, join, joined_codes, joined_predictions, joined_scanned, joined_scans
 from giblet.analysis.lag import Lag, scan_lag
-from giblet.analysis.nulls import Null, shift_null
+from giblet.analysis.nulls import Null, fdr, shift_null
 from giblet.analysis.scores import pearson
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -169,6 +169,7 @@ def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]]) -
             "ceiling_kind": f"{top.kind}: {top.note}",
             "null_p95": scores.group_null.p95,
             "p": scores.group_null.p,
+            "significant": float(fdr(scores.group_null.map_p).mean()),
         }
     sizes = {len(next(iter(scores.r[s].values()))) for s in people}
     fitting = {n: m for n, m in regions.items() if sizes == {len(m)}}

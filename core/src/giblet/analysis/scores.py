@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from giblet.errors import DataError
 from giblet.types import Array, Float, Int
@@ -56,23 +54,6 @@ def pearson(a: Float, b: Float, valid: Mask | None = None) -> Real:
     scale = x_norm * y_norm
     r = (x * y).sum(0) / np.where(scale > 0, scale, 1.0)
     return np.asarray(np.clip(np.where(scale > 0, r, 0.0), -1, 1))
-
-
-def r2(y: Float, prediction: Float, valid: Mask | None = None) -> Real:
-    """Variance of y [T, V] that the prediction explains, [V]; 1 is perfect, 0 as good as the mean of y.
-
-    A constant column of y has 0.
-    """
-    y_centred, norm = _centred(y, valid)
-    mean = _finite(y, valid) - y_centred
-    error = np.square(y_centred - (_finite(prediction, valid) - mean)).sum(0)
-    return np.asarray(np.where(norm > 0, 1 - error / np.where(norm > 0, norm, 1.0) ** 2, 0.0))
-
-
-def fisher_mean(r: ArrayLike, axis: int = 0) -> Any:
-    """Mean correlation over an axis by Fisher's z (Fisher 1915, doi:10.2307/2331838); |r| = 1 counts as 1 - 1e-7."""
-    z = np.arctanh(np.clip(np.asarray(r, np.float64), -1 + 1e-7, 1 - 1e-7))
-    return np.tanh(z.mean(axis))
 
 
 def zscore_train(y: Float, train: Int | slice | Mask) -> Real:
