@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from giblet.data.dataset import draw_windows
+from giblet.errors import GibletError
 from giblet.model import Autoencoder, ModalityNets, RelativeLoss, bold_loss, constant_prediction, predict_scans
 from giblet.nn import MaskedFlatten, UnflattenFrame
 from giblet.training import DecoderTask, Schedule, TrunkTask, compute_codes, fit
@@ -169,3 +170,25 @@ def test_constant_scores_one(world):
     x, mask = (torch.from_numpy(v) for v in parts[0][0].rows(parts[0][1]))
     assert float(loss(loss.constant.expand_as(x), x, mask)) == pytest.approx(1.0, abs=1e-5)
     assert float(loss(x, x, mask)) == 0.0
+
+
+def test_training_that_diverges_says_so(world, quick_config, tmp_path):
+    model, codes, _ = build(world, quick_config)
+    with torch.no_grad():
+        model.heads.own[0].out.weight.fill_(float("nan"))
+    with pytest.raises(GibletError, match=r"trunk: the validation loss is nan"):
+        fit(TrunkTask(model, codes, [world], quick_config), schedule(quick_config, 40), tmp_path / "t.pt", quiet, quiet)
+
+
+def test_people_who_saw_different_runs_train_together(world, quick_config, tmp_path):
+    """No run has everybody, and a window may fall where nobody who was drawn was scanned."""
+    runs = [
+        replace(world, run=f"run-{s}", scans={s: world.scans[s]}, scanned={s: world.scanned[s]}) for s in world.scans
+    ]
+    config = quick_config.model_copy(
+        update={"train": quick_config.train.model_copy(update={"subjects": 1, "windows": 1})}
+    )
+    model, codes, nets = build(world, config)
+    codes = compute_codes(runs, nets, {}, config.model, quiet)
+    best = fit(TrunkTask(model, codes, runs, config), schedule(config, 40), tmp_path / "t.pt", quiet, quiet)
+    assert np.isfinite(best)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from giblet.errors import GibletError
 from giblet.training import checkpoint
 from giblet.types import Progress
 
@@ -69,6 +70,11 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
     """Train a stage, or go on with it; leaves the weights with the best validation score in the module.
 
     Returns the best validation score.
+
+    Raises
+    ------
+    GibletError
+        If training diverges, or a checkpoint cannot be written.
     """
     optimizer = torch.optim.AdamW(task.parameter_groups(), lr=schedule.lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate(s, schedule.steps))
@@ -97,6 +103,8 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
         task.module.eval()
         with torch.no_grad():
             score = task.validate()
+        if not math.isfinite(score):
+            raise GibletError(f"{task.name}: the validation loss is {score} at step {step}; lower -o train.lr")
         stale = 0 if score < best else stale + 1
         if score < best:
             best, best_weights = score, {k: v.clone() for k, v in task.module.state_dict().items()}

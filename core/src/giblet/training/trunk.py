@@ -28,7 +28,7 @@ class TrunkTask:
         self.context = model.hemodynamics.taps - 1
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Heads decay strongly, kernels not at all (they are pulled to their prior by starting there)."""
+        """People's own heads decay most; what kernels learned decays to their prior."""
         m, t = self.module, self.config.train
         kernels = list(m.hemodynamics.parameters())
         common = list(m.heads.shared.parameters()) if m.heads.shared else []
@@ -62,16 +62,18 @@ class TrunkTask:
         rng = np.random.default_rng([self.config.seed, step, 1])
         windows = draw_windows(self.timelines, rng, t.windows, t.window_trs, self.context, 0)
         drive = self.module.drive(*self._batch(windows, rng))[:, self.context :]
-        people = rng.permutation(len(self.module.subjects))[: t.subjects]
+        runs = [self.timelines[w.timeline] for w in windows]
+        there = [k for k, s in enumerate(self.module.subjects) if any(s in run.scans for run in runs)]
+        people = rng.permutation(there)[: t.subjects]
         losses = []
         for k in people:
             y, valid = measured(self.timelines, windows, self.module.subjects[k], self.context)
             if valid.any():
                 losses.append(bold_loss(self.module.brain(drive, int(k)), y, valid))
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean() if losses else 0.0 * drive.sum()
 
     def validate(self) -> float:
-        """Mean of 1 - r over people and voxels on the validation blocks."""
+        """The BOLD loss on the validation blocks, averaged over people."""
         scores = []
         for i, t in enumerate(self.timelines):
             for block in t.of("validation"):
