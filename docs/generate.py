@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from giblet import hookspecs
@@ -130,7 +130,7 @@ def _type(field: Any) -> str:
 
 def _attribute_docs(cls: type) -> dict[str, str]:
     """The strings that stand under fields in a class body."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    body = cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
     return {
         ast.unparse(field.target): str(ast.literal_eval(note.value))
         for field, note in pairwise(body)

@@ -6,10 +6,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from giblet.config import ModelConfig, RunConfig, TrainConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
-from giblet.types import Aligned, Features, TRGrid
+from giblet.model import Autoencoder, ModalityNets
+from giblet.nn import MaskedFlatten, UnflattenFrame
+from giblet.training import compute_codes
+from giblet.types import Aligned, Features, FeatureSpec, TRGrid
+from torch import nn
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +58,30 @@ def quick_config():
         front_end_steps=20, trunk_steps=40, decoder_steps=20, windows=4, window_trs=40, validate_every=10, subjects=2
     )
     return RunConfig(model=ModelConfig(latent=16, hidden=16, kernel_s=24.0), train=train)
+
+
+class Head(nn.Linear):
+    """A brain head: [n, D] -> [n, 1, V], or with a mask [n, 1, V] -> [n, D]."""
+
+    def forward(self, x, mask=None):
+        return super().forward(x).unsqueeze(1) if mask is None else super().forward(x[:, 0])
+
+
+def squared(prediction, target):
+    return (prediction - target).square().flatten(2).mean(-1)
+
+
+@pytest.fixture
+def build():
+    """Build the model of a small world: `build(world, config) -> model, codes, nets`."""
+
+    def build(world, config):
+        spec = FeatureSpec((6,), 1)
+        nets = [ModalityNets("text", "text", MaskedFlatten(), UnflattenFrame(spec), squared, spec, 6)]
+        codes = compute_codes([world], nets, {}, config.model, lambda *_: None)
+        torch.manual_seed(0)
+        voxels = world.scans["a"].shape[1]
+        heads = (lambda s, d: Head(d, voxels)), (lambda s, d: Head(voxels, d))
+        return Autoencoder(config.model, 1.5, {"text": 6}, {"text": 6}, list(world.scans), *heads), codes, nets
+
+    return build

@@ -7,47 +7,14 @@ import pytest
 import torch
 from giblet.data.dataset import draw_windows
 from giblet.errors import GibletError
-from giblet.model import Autoencoder, ModalityNets, RelativeLoss, bold_loss, constant_prediction, predict_scans
-from giblet.nn import MaskedFlatten, UnflattenFrame
+from giblet.model import RelativeLoss, bold_loss, constant_prediction, predict_scans
 from giblet.training import DecoderTask, Schedule, TrunkTask, compute_codes, fit
 from giblet.training.front_ends import training_parts
 from giblet.types import FeatureSpec
-from torch import nn
-
-
-class Head(nn.Module):
-    def __init__(self, a, b):
-        super().__init__()
-        self.out = nn.Linear(a, b)
-
-    def forward(self, x, mask=None):
-        return self.out(x if mask is None else x[:, 0]).unsqueeze(1) if mask is None else self.out(x[:, 0])
 
 
 def quiet(*_):
     """No log, no progress."""
-
-
-def squared(prediction, target):
-    return (prediction - target).square().flatten(2).mean(-1)
-
-
-def build(world, config):
-    spec = FeatureSpec((6,), 1)
-    nets = [ModalityNets("text", "text", MaskedFlatten(), UnflattenFrame(spec), squared, spec, 6)]
-    codes = compute_codes([world], nets, {}, config.model, quiet)
-    torch.manual_seed(0)
-    voxels = next(iter(world.scans.values())).shape[1]
-    model = Autoencoder(
-        config.model,
-        1.5,
-        {"text": 6},
-        {"text": 6},
-        list(world.scans),
-        lambda s, d: Head(d, voxels),
-        lambda s, d: Head(voxels, d),
-    )
-    return model, codes, nets
 
 
 def schedule(config, steps):
@@ -55,7 +22,7 @@ def schedule(config, steps):
     return Schedule(steps, 1e-2, t.clip, 99, t.validate_every, config.seed)
 
 
-def trained(world, config, path):
+def trained(build, world, config, path):
     model, codes, nets = build(world, config)
     fit(
         TrunkTask(model, codes, [world], config),
@@ -65,7 +32,9 @@ def trained(world, config, path):
         quiet,
     )
     losses = {
-        "text": RelativeLoss(squared, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec))
+        "text": RelativeLoss(
+            nets[0].loss, nets[0].spec, constant_prediction(training_parts([world], "text"), nets[0].spec)
+        )
     }
     losses["text"].calibrate(training_parts([world], "text"))
     predicted = predict_scans(model, codes, [world])
@@ -74,7 +43,7 @@ def trained(world, config, path):
     return model
 
 
-def test_it_learns_the_linear_world(world, quick_config, tmp_path):
+def test_it_learns_the_linear_world(build, world, quick_config, tmp_path):
     config = quick_config.model_copy(update={"train": quick_config.train.model_copy(update={"trunk_steps": 200})})
     model, codes, _ = build(world, config)
     fit(
@@ -89,22 +58,22 @@ def test_it_learns_the_linear_world(world, quick_config, tmp_path):
     assert np.mean(r) > 0.5
 
 
-def test_replacing_test_scans_leaves_the_weights_bit_identical(world, quick_config, tmp_path):
+def test_replacing_test_scans_leaves_the_weights_bit_identical(build, world, quick_config, tmp_path):
     """Also what lies in the gap and in validation's gap: only training and validation blocks may matter."""
     noisy = {}
     for s, y in world.scans.items():
         noisy[s] = y.copy()
         noisy[s][180:] = np.random.default_rng(9).standard_normal(y[180:].shape)
         noisy[s][120:150] = 7.0
-    a = trained(world, quick_config, tmp_path / "a").state_dict()
-    b = trained(replace(world, scans=noisy), quick_config, tmp_path / "b").state_dict()
+    a = trained(build, world, quick_config, tmp_path / "a").state_dict()
+    b = trained(build, replace(world, scans=noisy), quick_config, tmp_path / "b").state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_replacing_training_scans_changes_the_weights(world, quick_config, tmp_path):
+def test_replacing_training_scans_changes_the_weights(build, world, quick_config, tmp_path):
     other = {s: y[::-1].copy() for s, y in world.scans.items()}
-    a = trained(world, quick_config, tmp_path / "a").state_dict()
-    b = trained(replace(world, scans=other), quick_config, tmp_path / "b").state_dict()
+    a = trained(build, world, quick_config, tmp_path / "a").state_dict()
+    b = trained(build, replace(world, scans=other), quick_config, tmp_path / "b").state_dict()
     assert not all(torch.equal(a[k], b[k]) for k in a)
 
 
@@ -112,7 +81,7 @@ class StopError(Exception):
     pass
 
 
-def test_resume_is_bit_equal_to_an_unbroken_run(world, quick_config, tmp_path, monkeypatch):
+def test_resume_is_bit_equal_to_an_unbroken_run(build, world, quick_config, tmp_path, monkeypatch):
     from giblet.training import trainer
 
     monkeypatch.setattr(trainer, "SAVE_EVERY_S", -1.0)  # a checkpoint at every validation
@@ -163,24 +132,25 @@ def test_bold_loss_agrees_with_numpy():
     assert float(got) == pytest.approx(expected, abs=1e-6)
 
 
-def test_constant_scores_one(world):
+def test_constant_scores_one(build, world, quick_config):
+    nets = build(world, quick_config)[2]
     parts = training_parts([world], "text")
     spec = FeatureSpec((6,), 1)
-    loss = RelativeLoss(squared, spec, constant_prediction(parts, spec)).calibrate(parts)
+    loss = RelativeLoss(nets[0].loss, spec, constant_prediction(parts, spec)).calibrate(parts)
     x, mask = (torch.from_numpy(v) for v in parts[0][0].rows(parts[0][1]))
     assert float(loss(loss.constant.expand_as(x), x, mask)) == pytest.approx(1.0, abs=1e-5)
     assert float(loss(x, x, mask)) == 0.0
 
 
-def test_training_that_diverges_says_so(world, quick_config, tmp_path):
+def test_training_that_diverges_says_so(build, world, quick_config, tmp_path):
     model, codes, _ = build(world, quick_config)
     with torch.no_grad():
-        model.heads.own[0].out.weight.fill_(float("nan"))
+        model.heads.own[0].weight.fill_(float("nan"))
     with pytest.raises(GibletError, match=r"trunk: the validation loss is nan"):
         fit(TrunkTask(model, codes, [world], quick_config), schedule(quick_config, 40), tmp_path / "t.pt", quiet, quiet)
 
 
-def test_people_who_saw_different_runs_train_together(world, quick_config, tmp_path):
+def test_people_who_saw_different_runs_train_together(build, world, quick_config, tmp_path):
     """No run has everybody, and a window may fall where nobody who was drawn was scanned."""
     runs = [
         replace(world, run=f"run-{s}", scans={s: world.scans[s]}, scanned={s: world.scanned[s]}) for s in world.scans

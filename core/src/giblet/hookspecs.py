@@ -19,7 +19,7 @@ hookimpl = pluggy.HookimplMarker("giblet")
 
 
 @hookspec
-def register_modalities() -> Iterable[type[Modality]]:  # type: ignore[empty-body]
+def register_modalities() -> Iterable[type[Modality]] | None:
     """Return the Modality classes that this plugin provides. The only hook that most plugins implement."""
 
 

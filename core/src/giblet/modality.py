@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +62,9 @@ class Modality(BaseModel, ABC):
         )
         return self.settings() == other.settings() and same_arrays
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        """Equal modalities have equal settings; fitted arrays do not enter."""
+        return hash((type(self), json.dumps(self.settings(), sort_keys=True)))
 
     @property
     def state(self) -> Mapping[str, Array]:

@@ -57,23 +57,28 @@ class CoreStages:
     """giblet's own implementation of the stages: call the modality's method of the same name."""
 
     @hookspecs.hookimpl(trylast=True)
-    def extract(self, modality: Modality, source: Source) -> Iterator[Features]:  # noqa: D102
+    def extract(self, modality: Modality, source: Source) -> Iterator[Features]:
+        """Chunks of features, each checked."""
         return checked_chunks(modality, source)
 
     @hookspecs.hookimpl(trylast=True)
-    def align(self, modality: Any, features: Any, grid: Any) -> Any:  # noqa: D102
+    def align(self, modality: Any, features: Any, grid: Any) -> Any:
+        """By the modality."""
         return modality.align(features, grid)
 
     @hookspecs.hookimpl(trylast=True)
-    def encode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: D102
+    def encode(self, modality: Any, spec: Any, width: int) -> Any:
+        """By the modality."""
         return modality.encode(spec, width)
 
     @hookspecs.hookimpl(trylast=True)
-    def decode(self, modality: Any, spec: Any, width: int) -> Any:  # noqa: D102
+    def decode(self, modality: Any, spec: Any, width: int) -> Any:
+        """By the modality."""
         return modality.decode(spec, width)
 
     @hookspecs.hookimpl(trylast=True)
-    def reconstruct(self, modality: Any, features: Any, out: Any) -> Any:  # noqa: D102
+    def reconstruct(self, modality: Any, features: Any, out: Any) -> Any:
+        """By the modality."""
         return modality.reconstruct(features, out)
 
 

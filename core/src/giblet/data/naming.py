@@ -39,6 +39,7 @@ def expand(patterns: Sequence[str], flag: str) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern).expanduser()
+        # pathlib cannot expand a pattern that is an absolute path
         matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
         if not matches:
             raise ConfigError(f"{flag} {pattern!r} matches no file; correct the path (globs go in quotes)")

@@ -7,12 +7,13 @@ from typing import Any
 
 SIGNIFICANT = 0.05
 CLOSE = 0.01
+RIDGES = ("ridge_r", "banded_r", "summary_ridge_r")
 NOTHING_READ = 1.0
 
 
 def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     """One sentence on whether scans are predicted, and whether by more than ridge."""
-    r, best = fmri["r"], max(fmri["ridge_r"], fmri["banded_r"])
+    r, best = fmri["r"], max(fmri[k] for k in RIDGES)
     if plumbing:
         return (
             f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
@@ -24,7 +25,7 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
         )
     verdict = "better than" if r > best + CLOSE else "worse than" if r < best - CLOSE else "as well as"
     return (
-        f"The model predicts held-out scans with r = {r:.3f}, {verdict} the better ridge ({best:.3f}); "
+        f"The model predicts held-out scans with r = {r:.3f}, {verdict} the best ridge ({best:.3f}); "
         f"null 95th percentile {fmri['null_p95']:.3f}, p = {fmri['p']:.3f}."
     )
 

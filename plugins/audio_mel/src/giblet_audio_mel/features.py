@@ -29,11 +29,9 @@ class Mel(NamedTuple):
 @lru_cache(maxsize=8)
 def mel_filters(mel: Mel) -> Float32:
     """Slaney's triangular filters with unit area, [n_mels, 1 + n_fft // 2], as librosa makes them."""
-    import librosa
+    from librosa.filters import mel as slaney
 
-    filters = librosa.filters.mel(  # type: ignore[attr-defined]
-        sr=mel.rate_hz, n_fft=mel.n_fft, n_mels=mel.n_mels, fmin=mel.fmin_hz, fmax=mel.fmax_hz
-    )
+    filters = slaney(sr=mel.rate_hz, n_fft=mel.n_fft, n_mels=mel.n_mels, fmin=mel.fmin_hz, fmax=mel.fmax_hz)
     return np.asarray(filters, np.float32)
 
 
