@@ -17,6 +17,8 @@ from giblet import hookspecs
 from giblet.cli.main import COMMANDS, cli
 from giblet.config import SECTIONS, RunConfig
 from giblet.modality import Modality
+from giblet.model import PRESETS
+from giblet.model.presets.describe import describe
 from giblet.plugins import Registry
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -91,6 +93,21 @@ def modality() -> str:
     return "\n\n".join(parts)
 
 
+def presets() -> str:
+    """The layers of every preset at the reference sizes, a table a preset."""
+    parts = []
+    for preset in PRESETS.values():
+        rows = describe(preset.name)
+        total = sum(n for _, _, n in rows)
+        trunk = sum(n for name, _, n in rows if "heads." not in name)
+        body = [f"| `{name}` | {shape} | {n:,} |" for name, shape, n in rows]
+        table = "\n".join(["| layer | shape | parameters |", "|---|---|---:|", *body])
+        parts.append(
+            f"## `{preset.name}`\n\nFor: {preset.purpose}. {total:,} parameters, {trunk:,} without heads.\n\n{table}"
+        )
+    return "\n\n".join(parts)
+
+
 def _signature(f: Callable[..., Any]) -> str:
     return f.__name__ + str(inspect.signature(f)).replace("'", "")
 
@@ -144,7 +161,14 @@ def _table(rows: Any) -> str:
     return "\n".join([*head, *body]) if body else "It has no settings."
 
 
-PARTS = {"config": config, "plugins": plugins, "commands": commands, "hooks": hooks, "modality": modality}
+PARTS = {
+    "config": config,
+    "plugins": plugins,
+    "commands": commands,
+    "hooks": hooks,
+    "modality": modality,
+    "presets": presets,
+}
 
 
 def filled(text: str) -> str:

@@ -1,11 +1,13 @@
 """What is read back out of brain space: conditions, lesions, kernels and the words that sum them up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses, smuggling
+from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses
 from giblet.analysis.kernels import region_peaks, voxel_kernels
-from giblet.analysis.lesion import lesion_table
+from giblet.analysis.smuggling import smuggling
 from giblet.config import ModelConfig
 from giblet.model import Autoencoder, Hemodynamics, RelativeLoss, constant_prediction, predict_scans
 from giblet.pipeline import verdict
@@ -51,13 +53,6 @@ def test_every_condition_has_a_loss(reader):
     assert all(np.isfinite(v) and v > 0 for v in losses.values())
 
 
-def test_a_lesion_of_nothing_takes_nothing_and_one_of_all_takes_something(reader):
-    none, everything = np.zeros(20, bool), np.ones(20, bool)
-    table = lesion_table(reader, {"none": none, "all": everything})
-    assert table["none"]["text"] == {"from_predicted": 0.0, "from_measured": 0.0}
-    assert table["all"]["text"]["from_measured"] != 0.0
-
-
 @pytest.mark.parametrize("tr_s", [0.72, 1.5, 2.0])
 def test_canonical_kernels_peak_five_seconds_after_their_stimulus(tr_s):
     """Glover's response peaks at 5.0 s; the stimulus is the whole TR, BOLD is read at its middle."""
@@ -79,14 +74,47 @@ def test_reversed_hemodynamics_looks_into_the_future_only():
     torch.testing.assert_close(backward[19:31].flip(0), forward[30:42])
 
 
-def test_smuggling_is_flagged_above_its_margin():
-    fine = {"video": {"predicted": 0.80, "noisy": 0.85}}
-    bad = {"audio": {"predicted": 0.30, "noisy": 0.60}}
-    assert not smuggling(fine)["flag"]
-    flagged = smuggling(fine | bad)
-    assert flagged["flag"]
-    assert "audio" in flagged["text"]
-    assert "video" not in flagged["text"]
+HONEST = {"predicted": 0.50, "faint": 0.51, "noisy": 0.85, "measured": 0.80}
+
+
+@pytest.mark.parametrize(
+    ("losses", "flagged"),
+    [
+        (HONEST, False),
+        (HONEST | {"noisy": 1.2}, False),
+        (HONEST | {"faint": 0.70}, True),
+        (HONEST | {"measured": 1.0}, True),
+    ],
+)
+def test_smuggling_is_information_that_no_scan_has(losses, flagged):
+    """That a prediction reads better without noise is no offence; to need what is fainter than noise is one."""
+    found = smuggling({"video": HONEST, "audio": losses})
+    assert found["flag"] == flagged
+    assert ("audio" in found["text"]) == flagged
+    assert "video" not in found["text"]
+
+
+def hiding(reader, amplitude):
+    """A reader whose predictions hold the code twice: as scans do, and in a pattern of voxels of some amplitude."""
+    rng = np.random.default_rng(0)
+    code = reader.codes.targets[0]["text"]
+    honest, hidden = rng.standard_normal((6, 20)), np.linalg.qr(rng.standard_normal((20, 20)))[0][:6]
+    honest -= honest @ hidden.T @ hidden
+    scans = {s: (code @ honest + rng.standard_normal((len(code), 20))).astype(np.float32) for s in ("a", "b")}
+    world = replace(reader.timelines[0], scans=scans)
+    guess = (code @ honest + amplitude * code @ hidden).astype(np.float32)
+    reader = replace(reader, timelines=[world], predicted=[dict.fromkeys(scans, guess)])
+    back = torch.from_numpy(np.linalg.pinv(honest if not amplitude else amplitude * hidden).astype(np.float32))
+    reader.model.read = lambda y, valid, subject: y @ back
+    reader.model.rebuild = lambda z: {"text": z}
+    return reader
+
+
+@pytest.mark.parametrize(("amplitude", "flagged"), [(0.0, False), (0.01, True)])
+def test_a_head_that_hides_the_film_under_the_noise_is_flagged(reader, amplitude, flagged):
+    found = smuggling(decoding_losses(hiding(reader, amplitude)))
+    assert found["flag"] == flagged
+    assert (found["hidden"]["text"] > 0.5) == flagged
 
 
 FMRI = {
@@ -94,6 +122,7 @@ FMRI = {
     "ridge_r": 0.1,
     "banded_r": 0.12,
     "summary_ridge_r": 0.05,
+    "summary_banded_r": 0.06,
     "null_p95": 0.02,
     "p": 0.01,
     "lag_s": 0.0,
@@ -125,6 +154,22 @@ def test_a_lag_is_warned_of_with_its_way_out():
     (line,) = verdict.warnings(metrics, {})
     assert "14.8 s too late" in line
     assert "-14.8" in line
+
+
+def test_a_loss_that_stays_at_its_constant_is_an_alarm():
+    rows = [
+        {"stage": "trunk", "validation": 2.1, "parts": {}},
+        {"stage": "trunk", "validation": 2.02, "parts": {}},
+        {"stage": "front-end video", "validation": 0.4},
+        {"stage": "front-end audio", "validation": None},
+        {"stage": "decoders", "validation": 0.9, "parts": {"video": 0.8, "text": 1.0}},
+        {"stage": "decoders", "validation": 0.9, "parts": {"video": 1.3, "text": 1.0}},
+    ]
+    trunk, text = verdict.alarms(rows)
+    assert "(trunk)" in trunk
+    assert "2.02" in trunk
+    assert "(decoders, text)" in text
+    assert verdict.alarms([{**rows[0], "validation": 1.9}]) == []
 
 
 def test_the_trunk_of_a_real_study_stays_small():

@@ -120,7 +120,7 @@ def test_every_score_of_scans_is_documented() -> None:
     series = np.random.default_rng(0).normal(size=(100, 2))
     null = shift_null(series, series, [slice(0, 100)], 1.5)
     ceilings = {"people": Ceiling("loo_isc", np.ones((1, 2)), "note"), GROUP: Ceiling("half", np.ones(2), "note")}
-    scores = BoldScores({"sub-01": r, GROUP: r}, ceilings, null, null, None, [])
+    scores = BoldScores({"sub-01": r, GROUP: r}, ceilings, null, null, None, [], {m: np.ones((1, 5)) for m in r})
     found = bold_metrics(scores, {"visual": np.array([True, False])})
     text = (DOCS / "reference/metrics-json.md").read_text("utf-8")
     keys = {*found, *found["group"], *found["subjects"]["sub-01"], *found["regions"]["visual"]}

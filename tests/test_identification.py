@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from giblet.alignment import bin_events
 from giblet.analysis import bootstrap_interval, clip_slices, identify
-from giblet.analysis.identification import legal_distractors
+from giblet.analysis.decode import Reader
+from giblet.analysis.identification import identify_each, legal_distractors
+from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, tr_texts
 from giblet.errors import DataError
+from giblet.model import RelativeLoss, constant_prediction, predict_scans
+from giblet.pipeline.identify import identification
+from giblet.training.front_ends import training_parts
+from giblet.types import Features, TRGrid
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,3 +93,75 @@ def test_the_interval_covers_the_truth():
         low, high = bootstrap_interval(noise(seed, 6, 48) + 0.5, n=300, seed=seed)
         covered += low <= 0.5 <= high
     assert 75 <= covered <= 99
+
+
+def annotated(events, n_trs):
+    """Events (onset, duration, text) on TRs of 1 s."""
+    onset, duration, texts = zip(*events, strict=True)
+    features = Features.events(np.zeros((len(texts), 1), np.float32), onset, duration, texts=list(texts))
+    return bin_events(features, TRGrid(Fraction(1), n_trs))
+
+
+def test_words_and_scenes_are_read_off_the_annotations():
+    aligned = annotated([(0, 2, "A  dog"), (2, 1, "a DOG"), (4, 2, "a cat"), (6, 1, "a dog")], 8)
+    texts = tr_texts(aligned)
+    assert texts == ["a dog", "a dog", "a dog", "", "a cat", "a cat", "a dog", ""]
+    np.testing.assert_array_equal(segments(texts), [1, 1, 1, 0, 2, 2, 3, 0])
+
+
+@given(st.lists(st.sampled_from(["", "x", "y", "z"]), min_size=4, max_size=40), st.integers(1, 5))
+def test_clips_are_alike_exactly_where_a_scene_or_all_words_are_shared(texts, width):
+    clips = [slice(a, a + width) for a in range(0, len(texts) - width + 1, width)]
+    segment = segments(texts)
+    alike = alike_in_text(texts, segment, clips)
+    assert (alike == alike.T).all()
+    for i, a in enumerate(clips):
+        for j, b in enumerate(clips):
+            between = texts[min(a.stop, b.stop) - 1 : max(a.start, b.start) + 1]
+            one_scene = i != j and bool(between[0]) and len(set(between)) == 1
+            if one_scene:
+                assert alike[i, j]
+            if set(texts[a]) & set(texts[b]) <= {""}:
+                assert not alike[i, j]
+
+
+def test_the_same_words_at_another_time_are_no_distractor():
+    texts = ["a", "b", "c", "c", "a", "b", "d", "d"]
+    alike = alike_in_text(texts, segments(texts), [slice(k, k + 2) for k in range(0, 8, 2)])
+    assert alike.tolist() == [[k == j or {k, j} == {0, 2} for j in range(4)] for k in range(4)]
+
+
+def test_clips_without_features_or_with_the_same_are_no_distractors():
+    film = noise(0, 40, 3)
+    film[8:16], film[24:32] = 0, film[:8]
+    alike = alike_in_features(film, [slice(k, k + 8) for k in range(0, 40, 8)])
+    expected = np.eye(5, dtype=bool)
+    expected[1], expected[:, 1], expected[0, 3], expected[3, 0] = True, True, True, True
+    np.testing.assert_array_equal(alike, expected)
+
+
+def test_each_person_is_scored_as_if_alone():
+    film, people = noise(0, 300, 6), [noise(s, 300, 6) for s in (1, 2)]
+    people[0] += film
+    each = identify_each(people, film, BLOCKS, 1.5)
+    for person, scores in zip(people, each.swapaxes(0, 1), strict=True):
+        alone = identify(person, film, BLOCKS, 1.5, n_shifts=2)
+        np.testing.assert_array_equal(scores, alone.per_clip)
+    low, high = bootstrap_interval(each[2])
+    assert low < each[2].mean() < high
+
+
+def test_a_run_leaves_out_what_its_annotations_call_the_same(world, quick_config, build):
+    model, codes, nets = build(world, quick_config)
+    parts, spec = training_parts([world], "text"), nets[0].spec
+    losses = {"text": RelativeLoss(nets[0].loss, spec, constant_prediction(parts, spec)).calibrate(parts)}
+    reader = Reader(model.eval(), nets, losses, codes, [world], predict_scans(model, codes, [world]), quick_config)
+    plain = identification(nets[0], reader)
+    texts = [str(t) for t in range(260)]
+    texts[210:216] = texts[246:252] = ["one scene"] * 6
+    world.aligned["text"].features.attrs["texts"] = texts
+    told = identification(nets[0], reader)
+    pairs = {name: round(f["n_clips"] * (f["set_size"] - 1)) for name, f in (("plain", plain), ("told", told))}
+    assert pairs["plain"] - pairs["told"] == 2
+    low, high = told["people"]["two_way_interval"]
+    assert (told["people"]["n"], low <= told["people"]["two_way"] <= high) == (2, True)

@@ -80,9 +80,10 @@ def predicted_peak_s(path, modality, tr_s, slice_time_ref=0.5):
     config = ModelConfig(latent=SUBSTEPS, substeps=SUBSTEPS, hemodynamics="canonical", dropout=0.0, kernel_s=32.0)
     head = lambda subject, width: Sum()  # noqa: E731
     model = Autoencoder(config, float(grid.tr_s), {"x": SUBSTEPS}, {"x": SUBSTEPS}, ["one"], head, head, slice_time_ref)
+    adapter = model.adapters.adapters["x"]
     with torch.no_grad():
-        model.adapters["x"].linear.weight.copy_(torch.eye(SUBSTEPS))
-        for p in (model.adapters["x"].linear.bias, *model.adapters["x"].bend[-1].parameters()):
+        adapter.linear.weight.copy_(torch.eye(SUBSTEPS))
+        for p in (adapter.linear.bias, *adapter.bend[-1].parameters()):
             p.zero_()
         drive = model.eval().drive({"x": code[None]}, {"x": mask.any(1)[None]})
         bold = model.brain(drive, 0)[0, :, 0].numpy()

@@ -229,7 +229,7 @@ def through_all_stages(registry, modality, tmp_path):
     features = stages.extract(registry, modality, Source(tmp_path / "film"))
     aligned = stages.align(registry, modality, features, TRGrid(seconds(2), 2))
     spec = modality.spec(aligned)
-    assert spec == FeatureSpec((2,), 4, "float32")
+    assert spec == FeatureSpec((2,), 4, "float32", tr_s=2.0)
     stages.encode(registry, modality, spec, 8)
     stages.decode(registry, modality, spec, 8)
     return features, stages.reconstruct(registry, modality, features, tmp_path / "made")

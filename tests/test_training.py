@@ -161,4 +161,4 @@ def test_people_who_saw_different_runs_train_together(build, world, quick_config
     model, codes, nets = build(world, config)
     codes = compute_codes(runs, nets, {}, config.model, quiet)
     best = fit(TrunkTask(model, codes, runs, config), schedule(config, 40), tmp_path / "t.pt", quiet, quiet)
-    assert np.isfinite(best)
+    assert np.isfinite(best.score)

@@ -77,9 +77,12 @@ def scores(modality: str, metric: str, how: str) -> dict[str, object]:
             "top1": 0.24,
             "top5": 0.62,
             "chance_top1": 1 / 16,
+            "chance_top5": 5 / 16,
             "set_size": 16,
             "p": 0.000999,
             "interval": [0.7, 0.9],
+            "top1_interval": [0.2, 0.3],
+            "people": {"n": 6, "two_way": 0.66, "two_way_interval": [0.6, 0.7], "top1": 0.11, "top5": 0.4},
         },
     }
 
@@ -113,11 +116,34 @@ def metrics() -> dict[str, object]:
         "video": scores("video_s3d", "ssim", "a light separable 3D net"),
         "audio": scores("audio_mel", "mel_correlation", "Griffin-Lim"),
         "text": scores("text_bge", "top_five", "nearest neighbour"),
-        "smuggling": {"gap": {"video": 0.04, "audio": 0.02}, "flag": False, "text": "Nothing is hidden."},
-        "lesions": {
-            r: {k: {"from_predicted": 0.1, "from_measured": 0.05} for k in ("video", "audio")} for r in REGIONS[:3]
+        "smuggling": {
+            "hidden": {"video": 0.04, "audio": 0.02},
+            "excess": {"video": -0.1, "audio": 0.0},
+            "flag": False,
+            "text": "Nothing is hidden.",
         },
+        "lesions": lesions(),
         "truth": {"ceiling": 0.55, "ratio_to_ceiling": 0.82, "oracle_r": 0.56, "fir_r": 0.41},
+    }
+
+
+def lesions() -> dict[str, object]:
+    row = {"intact": 0.8, "lesion": 0.85, "effect": 0.05, "decodable": True}
+    row |= {"code_intact": 0.7, "code_lesion": 0.8, "code_effect": 0.1, "code_interval": [0.02, 0.18], "p": 0.004975}
+    lost = {"intact": 0.95, "lesion": 0.95, "effect": 0.0, "decodable": False}
+    sources = ("from_measured", "from_predicted")
+    pair = {"regions": ["visual", "auditory"], "modalities": ["video", "audio"], "estimate": 0.07}
+    match = {"n": 200, "region_ceiling": 0.7, "random_ceiling": 0.69, "random_ceiling_sd": 0.01, "notes": []}
+    return {
+        "regions": {
+            r: {k: dict.fromkeys(sources, row) for k in ("video", "audio")} | {"text": dict.fromkeys(sources, lost)}
+            for r in REGIONS[:3]
+        },
+        "not_decodable": {s: {"text": {"intact": 0.95, "code_intact": 0.97}} for s in sources},
+        "interactions": {s: [pair | {"interval": [0.03, 0.11], "p": 0.001, "p_holm": 0.003}] for s in sources},
+        "matching": {r: match | {"within_tolerance": 0.99, "tolerance": 0.05} for r in REGIONS[:2]},
+        "settings": {"how": "resample", "draws": 1, "random": 200, "level": 0.95},
+        "notes": [],
     }
 
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from giblet.errors import ConfigError, did_you_mean
 
@@ -17,10 +18,36 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+LAYERED = ("conv", "dense", "grid", "two-stage")
+ONLY_IN: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("latent", "latent_per_voxel", "hidden", "basis", "input_components"), ("compact",)),
+    "scale": LAYERED,
+    **dict.fromkeys(("components", "compressor"), ("two-stage",)),
+    "grid_step": ("grid",),
+}
+"""The presets that read a setting of the model, where not all do."""
+
+
 class ModelConfig(Section):
     """The autoencoder through brain space."""
 
-    latent: int = Field(96, ge=4, description="D, size of the shared latent")
+    preset: Literal["compact", "conv", "dense", "grid", "two-stage"] = Field(
+        "compact", description="the layers between features and brain space"
+    )
+    scale: float = Field(
+        1.0, gt=0, description="widths of conv, dense, grid and two-stage, as a share of the published ones"
+    )
+    components: int = Field(
+        5000, ge=1, description="most components of the brain in two-stage; no more than training volumes or voxels"
+    )
+    compressor: Literal["pca", "linear", "nonlinear"] = Field(
+        "pca", description="what finds the components of two-stage: PCA, or an autoencoder that is trained"
+    )
+    grid_step: int = Field(1, ge=1, description="voxels, each way, that a cell of the 3-D grid of grid stands for")
+    latent: int = Field(192, ge=4, description="D, size of the shared latent")
+    latent_per_voxel: int = Field(
+        4, ge=1, description="most latent units a voxel or parcel, where these are few; 32 in all may always be"
+    )
     hidden: int = Field(128, ge=4, description="units of the hidden layer that each modality has before the latent")
     hemodynamics: Literal["learned", "canonical", "fir", "shift", "none"] = Field(
         "learned", description="what joins latent and BOLD in time"
@@ -41,6 +68,15 @@ class ModelConfig(Section):
     input_components: int = Field(32, ge=1, description="principal components of each modality that the trunk reads")
     summary_components: int = Field(100, ge=1, description="principal components of each summary that join its code")
 
+    @field_validator(*ONLY_IN)
+    @classmethod
+    def _has_an_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a setting that the preset does not read, unless it is left as it is."""
+        name, preset = str(info.field_name), info.data.get("preset")
+        if value != cls.model_fields[name].default and preset is not None and preset not in ONLY_IN[name]:
+            raise PydanticCustomError("no_effect", f"preset {preset} does not read it, only {', '.join(ONLY_IN[name])}")
+        return value
+
 
 class TrainConfig(Section):
     """How long and how carefully each stage trains."""
@@ -48,17 +84,41 @@ class TrainConfig(Section):
     front_end_steps: int = Field(300, ge=1, description="most steps that a modality's own encoder and decoder train")
     front_end_batch: int = Field(16, ge=1, description="TRs a step")
     front_end_decay: float = Field(0.01, ge=0, description="weight decay of the front ends")
-    trunk_steps: int = Field(1200, ge=1, description="most steps of the trunk, from features to BOLD and back")
+    compressor_steps: int = Field(600, ge=1, description="most steps of a compressor of two-stage that is trained")
+    compressor_batch: int = Field(64, ge=1, description="volumes a step of that compressor")
+    trunk_steps: int = Field(200, ge=1, description="most steps of the trunk, from features to BOLD")
+    trunk_validate_every: int = Field(10, ge=1, description="steps of the trunk between validations")
+    refit: bool = Field(
+        True, description="train the trunk again on training and validation blocks, for as many steps as were best"
+    )
+    ensemble: int = Field(1, ge=1, description="trunks that are trained from different seeds and averaged")
     decoder_steps: int = Field(300, ge=1, description="most steps of the decoders on brain input")
     windows: int = Field(8, ge=1, description="B, windows a step")
     window_trs: int = Field(64, ge=20, description="W, supervised TRs a window")
-    subjects: int = Field(3, ge=1, description="people a step")
+    subjects: int = Field(8, ge=1, description="most people a step")
     decoded_trs: int = Field(16, ge=1, description="TRs a step that the decoders make in full")
     lr: float = Field(1e-3, gt=0, description="largest learning rate; it warms up and falls as a cosine")
     trunk_lr: float = Field(5e-4, gt=0, description="largest learning rate of the trunk")
     weight_decay: float = Field(3.0, ge=0, description="weight decay of trunk and decoders")
     head_weight_decay: float = Field(10.0, ge=0, description="weight decay of each person's own brain heads")
+    decoder_lr: float = Field(3e-4, gt=0, description="largest learning rate of the decoders on brain input")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay a step of the averaged weights that are validated and kept; 0 averages none"
+    )
+    weights: dict[str, NonNegativeFloat] = Field(
+        default_factory=dict,
+        description='weight of each kind\'s reconstruction, for example {"video": 2}; 1 if not named',
+    )
+    balance: Literal["none", "gradnorm"] = Field(
+        "none", description="gradnorm scales the decoders' losses until their gradients on shared layers are as long"
+    )
+    brain_grad: float = Field(
+        0.0, ge=0, le=1, description="share of the reconstruction gradient that reaches the predicted scan; 1 is all"
+    )
+    augment: float = Field(
+        0.0, ge=0, lt=1, description="noise (in SDs) and share of dropped frames that front ends train on; 0 adds none"
+    )
     patience: int = Field(8, ge=1, description="validations without a better score before a stage stops")
     validate_every: int = Field(25, ge=1, description="steps between validations")
 
@@ -69,8 +129,10 @@ class SplitConfig(Section):
     train: float = Field(0.7, gt=0, lt=1, description="share of the TRs between the gaps")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the TRs between the gaps; the rest is the test")
     gap_s: float | None = Field(
-        None, description="seconds between blocks; default and least: max(60 s, both kernels and context)"
+        None, ge=0, description="seconds between blocks; default max(60 s, both kernels and context), least the latter"
     )
+    folds: int = Field(1, ge=1, description="test blocks that together cover the data, each with a training of its own")
+    fold: int | None = Field(None, ge=1, description="the only one of the folds to do, counted from 1; default all")
 
 
 class EvaluateConfig(Section):
@@ -78,7 +140,16 @@ class EvaluateConfig(Section):
 
     null_shifts: int = Field(1000, ge=40, description="most shifts of the prediction against the scan for the null")
     noise_draws: int = Field(1, ge=1, description="draws of residual noise a person for decode(y_hat + noise)")
+    random_lesions: int = Field(
+        200, ge=0, description="matched random lesions that each region's lesion is compared with; 0 for none"
+    )
+    lesion_draws: int = Field(
+        1, ge=1, description="moments of the block that ablated voxels are taken from; effects are means over them"
+    )
     banded_candidates: int = Field(20, ge=1, description="random weightings of the modalities that banded ridge tries")
+    variance_candidates: int = Field(
+        8, ge=1, description="random weightings of the modalities that each ridge of variance partitioning tries"
+    )
     reconstruct_s: float = Field(60.0, gt=0, description="seconds of the test block that are written as film and sound")
 
 
@@ -143,7 +214,7 @@ def build_config(
         If a value is not possible, naming the setting and what it may be.
     """
     try:
-        return RunConfig(
+        config = RunConfig(
             seed=seed,
             modalities=modalities,
             settings={k: v for k, v in overrides.items() if k not in SECTIONS},
@@ -152,6 +223,10 @@ def build_config(
         )
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+    for kind in config.train.weights:
+        if kind not in modalities:
+            raise ConfigError(f"train.weights names {kind!r}; {did_you_mean(kind, modalities)}")
+    return config
 
 
 def _explain(error: ValidationError) -> str:

@@ -33,6 +33,8 @@ class Modality(BaseModel, ABC):
     """What is measured: "video", "audio", "text", "fmri", or a kind of the plugin's own."""
     role: ClassVar[Literal["stimulus", "brain"]] = "stimulus"
     unit: ClassVar[str] = "a.u."
+    net_settings: ClassVar[frozenset[str]] = frozenset()
+    """Settings that only nets and loss read: a change of them does not extract the features again."""
 
     _state: dict[str, Array] = PrivateAttr(default_factory=dict)
 
@@ -81,7 +83,8 @@ class Modality(BaseModel, ABC):
         """Describe one TR of this modality. Default: read off the features."""
         values = aligned.features.values
         sampling: Literal["frames", "events"] = "frames" if aligned.features.durations is None else "events"
-        return FeatureSpec(values.shape[1:], aligned.frames, str(values.dtype), self.unit, sampling=sampling)
+        tr_s = float(aligned.grid.tr_s)
+        return FeatureSpec(values.shape[1:], aligned.frames, str(values.dtype), self.unit, None, sampling, tr_s=tr_s)
 
     def width(self, spec: FeatureSpec) -> int:
         """The size of the code h that the trunk sees for one TR. Default 256."""

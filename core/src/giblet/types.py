@@ -22,6 +22,10 @@ Int = NDArray[np.int64]
 Float = NDArray[np.floating[Any]]
 Array = NDArray[Any]
 Sampling = Literal["frames", "events"]
+TemporalModule = Literal["mean", "multiscale", "hierarchical", "multiscale+hierarchical"]
+"""What may pool the frames of a TR into its code (`giblet.nn.build_temporal`)."""
+Temporal = Literal["own", "mean", "multiscale", "hierarchical", "multiscale+hierarchical"]
+"""A plugin's setting `temporal`: the way that its net has of its own, or one of the modules."""
 Progress = Callable[[str, int, int], None]
 """Called as `(stage, done, total)` while something long goes on."""
 
@@ -180,14 +184,20 @@ class Aligned:
         return self.count > 0
 
     def rows(self, trs: Int | slice, frames: int | None = None) -> tuple[Array, NDArray[np.bool_]]:
-        """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of frames that are there."""
+        """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of frames that are there.
+
+        Of a TR with more than `frames` of them, that many are read, evenly spread.
+        """
         first, count = self.first[trs], self.count[trs]
         width = self.frames if frames is None else frames
         mask = np.arange(width) < count[:, None]
         out = np.zeros((len(first), width, *self.features.values.shape[1:]), self.features.values.dtype)
         for row, (start, n) in enumerate(zip(first, count, strict=True)):
-            n = min(n, width)
-            out[row, :n] = self.features.values[start : start + n]
+            if n > width:
+                spread = ((np.arange(width) + 0.5) * n / width).astype(np.int64)
+                out[row] = self.features.values[start + spread]
+            else:
+                out[row, :n] = self.features.values[start : start + n]
         return out, mask
 
 
@@ -197,6 +207,7 @@ class FeatureSpec:
 
     Sizes are read off the data, never typed by hand. `num_classes` is set for discrete features, which are resampled
     by nearest, never averaged and never convolved. `hemodynamics="applied"` says that the values already carry an HRF.
+    `tr_s` is the length of the TR in seconds, for nets that divide it into parts.
     """
 
     shape: tuple[int, ...]
@@ -206,6 +217,7 @@ class FeatureSpec:
     num_classes: int | None = None
     sampling: Sampling = "frames"
     hemodynamics: Literal["none", "applied"] = "none"
+    tr_s: float | None = None
 
     @property
     def size(self) -> int:

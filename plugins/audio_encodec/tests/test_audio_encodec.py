@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 from giblet.errors import ConfigError, DataError, WeightsError
-from giblet.testing import Case, checks_for
+from giblet.testing import NETS, Case, checks_for
 from giblet.types import Features, FeatureSpec, Source, TRGrid, seconds
 from giblet_audio_encodec import AudioEncodec
 from giblet_audio_encodec.codec import Codec, load_codec
@@ -37,6 +37,13 @@ def case(encodec, wav) -> Case:
 @pytest.mark.parametrize("check", checks_for(AudioEncodec()), ids=lambda c: c.__name__)
 def test_conformance(check, case):
     check(case)
+
+
+@pytest.mark.parametrize("temporal", ["mean", "multiscale", "hierarchical", "multiscale+hierarchical"])
+def test_nets_with_a_temporal_module_keep_the_laws_of_nets(temporal, weights, wav):
+    case = Case(AudioEncodec(weights=weights, bandwidth_kbps=3.0, temporal=temporal), lambda: Source(wav), GRID)
+    for check in NETS:
+        check(case)
 
 
 def test_codes_are_those_of_the_model(encodec, wav):

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 from giblet.errors import DataError
-from giblet.testing import modality_checks
+from giblet.testing import NETS, Case, modality_checks
 from giblet.types import Features, Source, TRGrid, seconds
 from giblet_audio_mel import AudioMel
 from giblet_audio_mel.features import MODULATION_HZ, band_summary, mel_stream
@@ -70,6 +70,13 @@ def test_conformance(check):
 @modality_checks(AudioMel(n_mels=128), make_source)
 def test_conformance_128(check):
     check()
+
+
+@pytest.mark.parametrize("temporal", ["mean", "multiscale", "hierarchical", "multiscale+hierarchical"])
+def test_nets_with_a_temporal_module_keep_the_laws_of_nets(temporal):
+    case = Case(AudioMel(temporal=temporal), make_source)
+    for check in NETS:
+        check(case)
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from giblet import Features, FeatureSpec, Source, TRGrid
 from giblet.media import read_frames, write_film
-from giblet.testing import modality_checks
+from giblet.testing import NETS, Case, modality_checks
 from giblet_video_2dcnn import Video2DCNN
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +43,13 @@ def small_film() -> Source:
 @modality_checks(Video2DCNN(), small_film)
 def test_conformance(check):
     check()
+
+
+@pytest.mark.parametrize("temporal", ["mean", "multiscale", "hierarchical", "multiscale+hierarchical"])
+def test_nets_with_a_temporal_module_keep_the_laws_of_nets(temporal):
+    case = Case(Video2DCNN(temporal=temporal), small_film)
+    for check in NETS:
+        check(case)
 
 
 @pytest.mark.real_data

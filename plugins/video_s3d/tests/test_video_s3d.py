@@ -11,7 +11,7 @@ import pytest
 import torch
 from giblet import ConfigError, Features, FeatureSpec, Source, TRGrid, WeightsError
 from giblet.media import read_frames, write_film
-from giblet.testing import modality_checks
+from giblet.testing import NETS, Case, modality_checks
 from giblet_video_s3d import VideoS3D
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +43,13 @@ def small_film() -> Source:
 @modality_checks(VideoS3D(), small_film)
 def test_conformance(check):
     check()
+
+
+@pytest.mark.parametrize("temporal", ["mean", "multiscale", "hierarchical", "multiscale+hierarchical"])
+def test_nets_with_a_temporal_module_keep_the_laws_of_nets(temporal):
+    case = Case(VideoS3D(temporal=temporal), small_film)
+    for check in NETS:
+        check(case)
 
 
 @pytest.mark.real_data
@@ -199,3 +206,8 @@ def test_frames_too_few_for_the_full_net_are_refused():
 def test_weights_without_the_full_net_are_refused():
     with pytest.raises(ValidationError, match="net=full"):
         VideoS3D(weights="kinetics400")
+
+
+def test_a_temporal_module_is_refused_by_the_full_net():
+    with pytest.raises(ValidationError, match="needs net=light"):
+        VideoS3D(net="full", temporal="mean")

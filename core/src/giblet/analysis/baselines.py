@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from giblet.analysis.scores import Real, zscore_train
+from giblet.analysis.scores import Real, is_constant, zscore_train
+from giblet.analysis.solvers import Fold, Single, is_wide, places, scaled, solver
 from giblet.errors import DataError
 from giblet.types import Float, Int
 
-Single = NDArray[np.float32]
-Fold = tuple[Int, Int]
-
 ALPHAS = tuple(float(a) for a in np.logspace(-2, 4, 10))
 MIN_FOLD_TRS = 10
+FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,11 +80,33 @@ def blocked_folds(train: Int, runs: Sequence[slice], folds: int, gap: int) -> li
     return out
 
 
+def inner_folds(train: Int, runs: Sequence[slice], gap: int) -> int:
+    """As many inner folds for the penalties as the training TRs allow, 4 at most and 2 at least.
+
+    Raises
+    ------
+    DataError
+        If not even two folds fit.
+    """
+    for folds in range(FOLDS, 2, -1):
+        with suppress(DataError):
+            blocked_folds(train, runs, folds, gap)
+            return folds
+    blocked_folds(train, runs, 2, gap)
+    return 2
+
+
 def reduced(x: Float, train: Int, n_components: int | None) -> Real:
-    """Standardise x [T, P] and keep its first principal components, both fitted on training TRs: [T, <= n]."""
+    """Standardise x [T, P] and keep its first principal components, both fitted on training TRs: [T, <= n].
+
+    None takes x as it is, centred: columns that are components already keep their relative sizes.
+    """
+    if n_components is None:
+        z = np.asarray(x - np.asarray(x[train], np.float64).mean(0))
+        return z[:, ~is_constant(x[train])]
     z = zscore_train(x, train)
     z = z[:, np.any(z[train] != 0, axis=0)]
-    if n_components is None or z.shape[1] <= n_components:
+    if z.shape[1] <= n_components:
         return z
     axes = np.linalg.svd(z[train], full_matrices=False)[2]
     return np.asarray(z @ axes[:n_components].T)
@@ -102,20 +123,22 @@ def fir_ridge(
     undelayed: Collection[str] = (),
     pca: int | None = 100,
     alphas: Sequence[float] = ALPHAS,
-    folds: int = 4,
+    folds: int = FOLDS,
+    clean: Callable[[Float], Float] = np.copy,
 ) -> RidgeResult:
     """Finite-impulse-response ridge from all modalities [T, P] at lags 0 to n_lags - 1 TRs to y [T, V].
 
     Each modality is standardised and reduced to `pca` components on training TRs. A voxel's penalty has the least
     squared error in blocked cross-validation inside the training TRs, `gap` TRs apart; the refit uses training and
-    validation TRs; all TRs are predicted. Modalities in `undelayed` are under an HRF already and get no lags.
+    validation TRs; all TRs are predicted. Modalities in `undelayed` are under an HRF already and get no lags. `clean`
+    takes out of the design what was taken out of the scans.
 
     Raises
     ------
     DataError
         If no feature varies, or the training TRs are too few for the folds and gaps.
     """
-    bands = _bands(features, train, runs, n_lags, undelayed, pca)
+    bands = _bands(features, train, runs, n_lags, undelayed, pca, clean)
     stacked = [np.concatenate(list(bands.values()), axis=1)]
     return _solve(stacked, y, train, validation, blocked_folds(train, runs, folds, gap), np.ones((1, 1)), alphas)
 
@@ -131,18 +154,43 @@ def banded_ridge(
     undelayed: Collection[str] = (),
     pca: int | None = 100,
     alphas: Sequence[float] = ALPHAS,
-    folds: int = 4,
+    folds: int = FOLDS,
     n_candidates: int = 20,
     seed: int = 0,
+    clean: Callable[[Float], Float] = np.copy,
 ) -> RidgeResult:
     """FIR ridge with a penalty for each modality and voxel, by random search (Dupre la Tour 2022).
 
     As `fir_ridge`; besides, `n_candidates` divisions of the weight between the modalities are tried: equal, each
     modality alone, and Dirichlet draws (doi:10.1016/j.neuroimage.2022.119728).
     """
-    bands = _bands(features, train, runs, n_lags, undelayed, pca)
+    bands = _bands(features, train, runs, n_lags, undelayed, pca, clean)
     gammas = _candidates(len(bands), n_candidates, seed)
     return _solve(list(bands.values()), y, train, validation, blocked_folds(train, runs, folds, gap), gammas, alphas)
+
+
+def banded_parts(
+    bands: Mapping[str, Float],
+    y: Float,
+    train: Int,
+    validation: Int,
+    rows: Int,
+    folds: Sequence[Fold],
+    alphas: Sequence[float] = ALPHAS,
+    n_candidates: int = 20,
+    seed: int = 0,
+) -> dict[str, Single]:
+    """What each band [T, P] adds to the prediction of y [T, V] at the TRs `rows`, by banded ridge: `{band: [n, V]}`.
+
+    Bands are taken as they are: delayed already, or under a hemodynamic response. `folds` are those of `blocked_folds`;
+    the rest is as in `banded_ridge`.
+    """
+    gammas = _candidates(len(bands), n_candidates, seed).astype(np.float32)
+    fit, inner = places(train, validation, folds)
+    columns = scaled([np.asarray(x, np.float32) for x in bands.values()], fit)
+    target, penalties = np.asarray(y, np.float32)[fit], np.asarray(sorted(alphas), np.float32)
+    parts, _, _ = solver(columns, fit)(columns, target, fit, inner, gammas, penalties)
+    return {name: part[rows].astype(np.float32) for name, part in zip(bands, parts, strict=True)}
 
 
 def _bands(
@@ -152,13 +200,14 @@ def _bands(
     n_lags: int,
     undelayed: Collection[str],
     pca: int | None,
+    clean: Callable[[Float], Float],
 ) -> dict[str, Single]:
     """The delayed features of each modality, [T, P * L], without modalities that are constant in training."""
     out = {}
     for name, x in features.items():
         z = reduced(x, train, pca).astype(np.float32)
         if z.shape[1]:
-            out[name] = np.asarray(z if name in undelayed else delay(z, range(n_lags), runs))
+            out[name] = np.asarray(clean(z if name in undelayed else delay(z, range(n_lags), runs)), np.float32)
     if not out:
         raise DataError("no feature varies over the training TRs; a ridge needs at least one that does")
     return out
@@ -185,17 +234,17 @@ def _solve(
     alphas: Sequence[float],
 ) -> RidgeResult:
     """Choose gamma and alpha by voxel on the folds, refit on train and validation, predict every TR."""
-    fit = np.sort(np.concatenate([train, validation])).astype(np.int64)
-    inner = [(np.searchsorted(fit, a), np.searchsorted(fit, b)) for a, b in folds]
-    bands = [x / np.sqrt(np.square(x[fit]).sum(1).mean()) for x in bands]
-    in_kernel = sum(x.shape[1] for x in bands) > len(fit)
-    solve = _solve_kernel if in_kernel else _solve_primal
+    fit, inner = places(train, validation, folds)
+    bands = scaled(bands, fit)
+    solve = solver(bands, fit)
     target = np.asarray(y, np.float32)[fit]
     penalties = np.asarray(sorted(alphas), np.float32)
-    prediction, scales = solve(bands, target, fit, inner, gammas.astype(np.float32), penalties)
+    parts, intercept, scales = solve(bands, target, fit, inner, gammas.astype(np.float32), penalties)
+    prediction = intercept + sum(parts)
     total = scales.sum(0)
+    form, width = "kernel" if is_wide(bands, fit) else "primal", sum(x.shape[1] for x in bands)
     notes = (
-        f"{'kernel' if in_kernel else 'primal'} solution, {len(fit)} TRs, {sum(x.shape[1] for x in bands)} features",
+        f"{form} solution, {len(fit)} TRs, {width} features",
         *_edge_notes(1 / total, penalties),
     )
     return RidgeResult(prediction.astype(np.float32), 1 / total, scales / total, notes)
@@ -205,47 +254,3 @@ def _edge_notes(alpha: Single, penalties: Single) -> list[str]:
     """Say how many voxels chose an end of the range of penalties."""
     low, high = (np.isclose(alpha, edge, rtol=1e-3).mean() for edge in (penalties[0], penalties[-1]))
     return [f"penalty at the ends of its range: {low:.0%} of voxels at the least, {high:.0%} at the largest"]
-
-
-def _solve_kernel(
-    bands: list[Single], target: Single, fit: Int, inner: list[Fold], gammas: Single, alphas: Single
-) -> tuple[Single, Single]:
-    """Dual solution: predictions [T, V] and gamma / alpha [bands, V]."""
-    from himalaya.kernel_ridge import solve_multiple_kernel_ridge_random_search
-
-    kernels = np.stack([x @ x[fit].T for x in bands])
-    with np.errstate(divide="ignore"):  # the logarithm of a band's weight of zero
-        log_scales, dual, _, intercept = solve_multiple_kernel_ridge_random_search(
-            kernels[:, fit],
-            target,
-            n_iter=gammas,
-            alphas=alphas,
-            cv=inner,
-            fit_intercept=True,
-            return_weights="dual",
-            progress_bar=False,
-            n_targets_batch=2000,
-        )
-    scales = np.exp(log_scales)
-    prediction = intercept + sum(k @ (dual * s) for k, s in zip(kernels, scales, strict=True))
-    return prediction, scales
-
-
-def _solve_primal(
-    bands: list[Single], target: Single, fit: Int, inner: list[Fold], gammas: Single, alphas: Single
-) -> tuple[Single, Single]:
-    """Primal solution, for more TRs than features; a band's weight is at least 1e-6 (himalaya divides by it)."""
-    from himalaya.ridge import solve_group_ridge_random_search
-
-    log_scales, weights, _, intercept = solve_group_ridge_random_search(
-        [x[fit] for x in bands],
-        target,
-        n_iter=np.maximum(gammas, np.float32(1e-6)),
-        alphas=alphas,
-        cv=inner,
-        fit_intercept=True,
-        return_weights=True,
-        progress_bar=False,
-        n_targets_batch=2000,
-    )
-    return np.concatenate(bands, axis=1) @ weights + intercept, np.exp(log_scales)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.baselines import banded_ridge, blocked_folds, fir_ridge
+from giblet.analysis.baselines import FOLDS, banded_ridge, fir_ridge, inner_folds
+from giblet.analysis.bootstrap import bootstrap, interval
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
-from giblet.analysis.joined import Joined, join, joined_codes, joined_predictions, joined_scanned, joined_scans
+from giblet.analysis.joined import (
+    Joined,
+    join,
+    joined_cleaning,
+    joined_codes,
+    joined_predictions,
+    joined_scanned,
+    joined_scans,
+)
 from giblet.analysis.lag import Lag, scan_lag
 from giblet.analysis.nulls import Null, fdr, shift_null
 from giblet.analysis.scores import pearson
@@ -26,12 +34,14 @@ from giblet.types import Float
 Real = NDArray[np.float64]
 GROUP = "group"
 LAG_GAP_S = 30.0
-FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class BoldScores:
-    """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the lag."""
+    """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the lag.
+
+    `draws` are the mean r of each method and person on resampled test blocks, [S, n].
+    """
 
     r: dict[str, dict[str, Real]]
     ceilings: dict[str, Ceiling]
@@ -39,6 +49,7 @@ class BoldScores:
     group_null: Null | None
     lag: Lag | None
     notes: list[str]
+    draws: dict[str, Real]
 
 
 def score_bold(
@@ -58,31 +69,19 @@ def score_bold(
         y[GROUP] = np.mean([y[s] for s in subjects], 0, dtype=np.float32)
         guess[GROUP] = np.mean([guess[s] for s in subjects], 0, dtype=np.float32)
     valid = {s: joined_scanned(timelines, s) if s != GROUP else np.ones(len(y[s]), bool) for s in y}
-    folds, fold_notes = _inner_folds(joined, 0 if config.plumbing else gap)
-    methods = {"r": guess, **_ridges(codes, y, joined, config, folds, applied)}
+    inner_gap = 0 if config.plumbing else gap
+    folds = {"folds": inner_folds(joined.train, joined.runs, inner_gap), "gap": inner_gap}
+    same: dict[str, Any] = folds | {"clean": joined_cleaning(timelines)}
+    methods = {"r": guess, **_ridges(codes, y, joined, config, same, applied)}
     trs = joined.test_trs
     scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}
     people = [s for s in y if s != GROUP]
     null = _null(joined, guess, y, people, config)
     group_null = _null(joined, guess, y, [GROUP], config) if GROUP in y else None
     lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config)
-    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, [*fold_notes, *notes])
-
-
-def _inner_folds(joined: Joined, gap: int) -> tuple[dict[str, int], list[str]]:
-    """As many inner folds for the ridges' penalties as the training TRs allow, 4 at most and 2 at least.
-
-    Raises
-    ------
-    DataError
-        If not even two folds fit.
-    """
-    for folds in range(FOLDS, 2, -1):
-        with suppress(DataError):
-            blocked_folds(joined.train, joined.runs, folds, gap)
-            return {"folds": folds, "gap": gap}, _fold_notes(folds)
-    blocked_folds(joined.train, joined.runs, 2, gap)
-    return {"folds": 2, "gap": gap}, _fold_notes(2)
+    notes = [*_fold_notes(folds["folds"]), *notes]
+    draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
+    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes, draws)
 
 
 def _fold_notes(folds: int) -> list[str]:
@@ -100,7 +99,7 @@ def _ridges(
     y: Mapping[str, Float],
     joined: Joined,
     config: RunConfig,
-    folds: Mapping[str, int],
+    settings: Mapping[str, Any],
     applied: Collection[str],
 ) -> dict[str, dict[str, Float]]:
     """Predictions of the linear baselines for every row; all rows are columns of one fit."""
@@ -112,7 +111,8 @@ def _ridges(
         "validation": joined.validation,
         "runs": joined.runs,
         "n_lags": lags,
-        **folds,
+        "pca": None,
+        **settings,
     }
     h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
     candidates: dict[str, Any] = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
@@ -120,6 +120,7 @@ def _ridges(
         "ridge_r": fir_ridge(h, stacked, undelayed=applied, **same).prediction,
         "banded_r": banded_ridge(h, stacked, undelayed=applied, **candidates, **same).prediction,
         "summary_ridge_r": fir_ridge(plain, stacked, undelayed=applied, **same).prediction,
+        "summary_banded_r": banded_ridge(plain, stacked, undelayed=applied, **candidates, **same).prediction,
     }
     return {m: {n: p[:, columns[i] : columns[i + 1]] for i, n in enumerate(names)} for m, p in fits.items()}
 
@@ -151,12 +152,16 @@ def _lag(codes: Codes, y: Float, joined: Joined, config: RunConfig) -> tuple[Lag
         return None, [f"the lag between film and scans was not estimated: {error}"]
 
 
-def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, Any]:
+def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]], seed: int = 0) -> dict[str, Any]:
     """The `fmri` part of metrics.json; means over voxels, and over people for the first level."""
     people = [s for s in scores.r if s != GROUP]
     ceiling = scores.ceilings["people"]
     rows = {s: _row(scores.r[s], _of(ceiling, i)) for i, s in enumerate(people)}
     out: dict[str, Any] = {m: float(np.mean([scores.r[s][m].mean() for s in people])) for m in scores.r[people[0]]}
+    out["interval"] = list(interval(scores.draws["r"], seed))
+    ridge = max((m for m in scores.draws if m != "r"), key=lambda m: out[m])
+    out["gain"] = out["r"] - out[ridge]
+    out["gain_interval"] = list(interval(scores.draws["r"] - scores.draws[ridge], seed))
     out |= {"training_mean_r": 0.0, "ceiling_kind": f"{ceiling.kind}: {ceiling.note}"}
     out["ceiling"] = None if ceiling.values is None else float(ceiling.values.mean())
     out["ceiling_ratio"] = _mean([row["ceiling_ratio"] for row in rows.values()])

@@ -13,6 +13,8 @@ from giblet.errors import DataError
 from giblet.types import Float
 
 Interval = tuple[float, float]
+CLIP_S = 9.0
+MIN_DISTANCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +22,7 @@ class Identification:
     """How often a clip is found, as fractions, with the chance and the set size that they must be read against.
 
     `p` tests `two_way` against the same decoding out of step (`null_kind`). `per_clip` [3, n] holds each clip's top-1,
-    top-5 and two-way score, so that `bootstrap_interval` can pool people; the intervals here are of one decoding.
+    top-5 and two-way score; the intervals resample clips, being of one decoding (`identify_each` has people too).
     """
 
     top1: float
@@ -56,8 +58,8 @@ def identify(
     target: Float,
     blocks: Sequence[slice],
     tr_s: float,
-    clip_s: float = 9.0,
-    min_distance_s: float = 30.0,
+    clip_s: float = CLIP_S,
+    min_distance_s: float = MIN_DISTANCE_S,
     exclude: Mask | None = None,
     runs: Sequence[slice] | None = None,
     n_shifts: int = 1000,
@@ -75,13 +77,7 @@ def identify(
         If no clip has a legal distractor.
     """
     clips = clip_slices(blocks, clip_s, tr_s)
-    legal = legal_distractors(clips, blocks if runs is None else runs, tr_s, min_distance_s)
-    if exclude is not None:
-        legal &= ~exclude
-    if not legal.any():
-        raise DataError(
-            f"no clip of {clip_s} s has another {min_distance_s} s away in its run; hold out a longer test block"
-        )
+    legal = _legal(clips, blocks if runs is None else runs, tr_s, min_distance_s, exclude)
     known = _unit(target, clips)
     per_clip = _score(_unit(decoded, clips) @ known.T, legal)
     kind, turns = surrogate_turns(blocks, tr_s, min_distance_s, n_shifts, seed)
@@ -103,6 +99,45 @@ def identify(
         two_way_interval=bootstrap_interval(per_clip[2:], seed=seed),
         per_clip=per_clip,
     )
+
+
+def identify_each(
+    decoded: Sequence[Float],
+    target: Float,
+    blocks: Sequence[slice],
+    tr_s: float,
+    clip_s: float = CLIP_S,
+    min_distance_s: float = MIN_DISTANCE_S,
+    exclude: Mask | None = None,
+) -> Real:
+    """Top-1, top-5 and two-way score of each clip from each person's own decoding [T, D], [3, S, n].
+
+    Clips and distractors are those of `identify`; `bootstrap_interval` of one of the three gives its interval.
+
+    Raises
+    ------
+    DataError
+        If no clip has a legal distractor.
+    """
+    clips = clip_slices(blocks, clip_s, tr_s)
+    legal = _legal(clips, blocks, tr_s, min_distance_s, exclude)
+    known = _unit(target, clips)
+    return np.stack([_score(_unit(x, clips) @ known.T, legal) for x in decoded], axis=1)
+
+
+def _legal(
+    clips: Sequence[slice], runs: Sequence[slice], tr_s: float, min_distance_s: float, exclude: Mask | None
+) -> Mask:
+    """Which clips may be distractors of which, [n, n]."""
+    legal = legal_distractors(clips, runs, tr_s, min_distance_s)
+    if exclude is not None:
+        legal &= ~exclude
+    if not legal.any():
+        raise DataError(
+            f"no clip has a different one {min_distance_s} s away in its run to tell it from; hold out a longer test "
+            "block"
+        )
+    return legal
 
 
 def _moved(x: Float, blocks: Sequence[slice], turns: Sequence[Complex]) -> Real:

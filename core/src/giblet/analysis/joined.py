@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from giblet.data.dataset import Timeline, block_trs
 from giblet.data.split import Label
 from giblet.model import Scans
-from giblet.types import Int
+from giblet.types import Float, Int
 
 Matrix = NDArray[np.float32]
 
@@ -66,3 +66,18 @@ def joined_codes(tables: Sequence[dict[str, Matrix]]) -> dict[str, Matrix]:
 def joined_scanned(timelines: Sequence[Timeline], subject: str) -> NDArray[np.bool_]:
     """Which TRs of all runs were measured in one person, [T]."""
     return np.concatenate([t.scanned.get(subject, np.zeros(t.grid.n_trs, bool)) for t in timelines])
+
+
+def joined_cleaning(timelines: Sequence[Timeline]) -> Callable[[Float], Float]:
+    """What takes out of columns [T, P] over all runs what cleaning took out of the BOLD of each block."""
+    starts = [r.start for r in join(timelines).runs]
+
+    def clean(x: Float) -> Float:
+        out = x.copy()
+        for begin, t in zip(starts, timelines, strict=True):
+            for (start, stop), matrix in t.cleaning.items():
+                rows = slice(begin + start, begin + stop)
+                out[rows] = matrix @ x[rows]
+        return out
+
+    return clean

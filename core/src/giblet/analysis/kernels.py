@@ -8,20 +8,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from giblet.model import Autoencoder
+from giblet.model import Autoencoder, Model, members_of
 
 Real = NDArray[np.float64]
 
 
-def voxel_kernels(model: Autoencoder, subject: int) -> Real:
+def voxel_kernels(model: Model, subject: int) -> Real:
     """Each voxel's effective hemodynamic kernel, [V, L]: kernels weighted by the head, signed to respond positively."""
-    outputs = model.hemodynamics.outputs
+    return np.sum([_member_kernels(m, subject) for m in members_of(model)], axis=0)
+
+
+def _member_kernels(model: Autoencoder, subject: int) -> Real:
+    outputs, units = model.hemodynamics.outputs, model.hemodynamics.width
+    model.eval()
     with torch.no_grad():
-        weight = (model.heads(subject, torch.eye(outputs)) - model.heads(subject, torch.zeros(1, outputs)))[:, 0]
-        weight = weight.double().numpy()
+        rows = torch.cat([torch.eye(outputs), torch.zeros(1, outputs)]).unsqueeze(1)
+        response = model.brain(rows, subject)[:, 0]
+        weight = (response[:-1] - response[-1:]).double().numpy().reshape(units, outputs // units, -1)
         kernels = model.hemodynamics.kernels().double().numpy()
-    units = model.hemodynamics.width
-    weight = weight.reshape(units, outputs // units, -1)
     preferred = weight * np.sign(weight.sum(1, keepdims=True)) * np.abs(weight.sum(1, keepdims=True))
     return np.einsum("dkv,dkl->vl", preferred, kernels.reshape(units, outputs // units, -1))
 
@@ -34,13 +38,24 @@ def peak_s(kernel: Real, tr_s: float) -> float:
     return float((i + (0.5 * (left - right) / bend if bend < 0 else 0.0)) * tr_s)
 
 
-def region_peaks(model: Autoencoder, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
     """Mean peak over people of each region's kernel, in seconds; "all" is over all voxels."""
     found: dict[str, list[float]] = {}
+    tr_s = members_of(model)[0].hemodynamics.tr_s
     for k in range(len(model.subjects)):
         kernels = voxel_kernels(model, k)
         everything = {"all": np.ones(len(kernels), bool)}
         for name, mask in (everything | dict(regions)).items():
             if len(mask) == len(kernels):
-                found.setdefault(name, []).append(peak_s(kernels[mask].mean(0), model.hemodynamics.tr_s))
+                found.setdefault(name, []).append(peak_s(kernels[mask].mean(0), tr_s))
     return {name: float(np.mean(v)) for name, v in found.items()}
+
+
+def person_delays(model: Model) -> dict[str, float]:
+    """How much later than the average person each one's response comes, in seconds, as learned; {} where it is not."""
+    members = members_of(model)
+    if any(m.delays is None for m in members):
+        return {}
+    known = [m.delays for m in members if m.delays is not None]
+    trs = [[float(d.of(k).detach()) for d in known] for k in range(len(model.subjects))]
+    return {s: float(np.mean(t)) * members[0].hemodynamics.tr_s for s, t in zip(model.subjects, trs, strict=True)}

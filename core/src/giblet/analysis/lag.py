@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from giblet.analysis.baselines import Fold, blocked_folds, reduced
+from giblet.analysis.baselines import blocked_folds, reduced
 from giblet.analysis.nulls import random_phases, turned
 from giblet.analysis.scores import Real
+from giblet.analysis.solvers import Fold
 from giblet.errors import DataError
 from giblet.types import Float, Int
 

@@ -12,6 +12,10 @@ from giblet.errors import GibletError, did_you_mean
 
 COMMANDS = {
     "run": "From files to a trained model, figures, reconstructions and a page.",
+    "predict": "An unseen film to everybody's predicted scan.",
+    "decode": "A measured scan to film, sound and text.",
+    "lesion": "Take a part of the brain away and see what each modality loses.",
+    "ablate": "Compare settings: scores over seeds, and cost.",
     "demo": "Write a small study of known truth.",
     "plugins": "List what is installed, and what is wrong with it.",
     "report": "Write the page of a run again.",

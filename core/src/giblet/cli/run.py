@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from giblet.cli.figures import print_streams, print_summary
+from giblet.cli.flags import name_and_file
 from giblet.cli.progress import progress_bars
 from giblet.errors import ConfigError
 
@@ -69,6 +70,12 @@ def kind_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--plumbing", is_flag=True, help="Train and score on the same TRs, labelled so; for data too short to split."
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    default=None,
+    help="Train as often, each time testing on another part, until all is tested.",
+)
 @click.option("--overwrite", is_flag=True, help="Throw away what --out holds of another run.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, quiet: bool, **flags: Any) -> None:
@@ -81,8 +88,10 @@ def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, 
     from giblet.plugins import Registry
 
     registry = Registry.discover()
-    chosen = _chosen(flags)
+    chosen = chosen_plugins(flags)
     settings = parse_overrides(overrides, [*chosen, TABLES])
+    if flags["folds"] is not None:
+        settings.setdefault("split", {})["folds"] = flags["folds"]
     for kind, name in chosen.items():  # a misspelt name or setting is said before anything is made
         if name != "none":
             registry.modality(name, **settings.get(kind, {}))
@@ -93,13 +102,13 @@ def command(study: Path | None, overrides: Sequence[str], out: Path, seed: int, 
         found, is_demo = _study(study, flags, out, seed, progress)
         if is_demo and chosen.get("text") == "text_bge":
             settings.setdefault("text", {}).setdefault("weights", DEMO_TEXT)
-        modalities = _with_files(chosen, found, flags)
+        modalities = plugins_with_files(chosen, found, flags)
         config = build_config(modalities, settings, seed=seed, plumbing=flags["plumbing"])
         registry.load_wrappers()
         _run(found, config, registry, out, flags["extract_only"], progress)
 
 
-def _chosen(flags: dict[str, Any]) -> dict[str, str]:
+def chosen_plugins(flags: dict[str, Any]) -> dict[str, str]:
     """Kind -> plugin for every kind; short names are completed with their kind."""
     chosen = {}
     for kind, installed in kinds().items():
@@ -109,7 +118,7 @@ def _chosen(flags: dict[str, Any]) -> dict[str, str]:
     return chosen
 
 
-def _with_files(chosen: dict[str, str], study: Study, flags: dict[str, Any]) -> dict[str, str]:
+def plugins_with_files(chosen: dict[str, str], study: Study, flags: dict[str, Any]) -> dict[str, str]:
     """Leave out what no stimulus has and nobody asked for; what was asked for must be there."""
     there = {kind for s in study.stimuli for kind in s.files} | {"fmri"}
     dropped = {k for k, n in chosen.items() if n != "none" and k not in there and flags[k] is None}
@@ -127,7 +136,7 @@ def _study(path: Path | None, flags: dict[str, Any], out: Path, seed: int, progr
             raise ConfigError(f"--{files[0]} and a study file say the same thing twice; put it into {path}")
         return load_study(path, tr_s, flags["exclude"]), False
     if files:
-        pairs = [_pair(f) for f in flags["features"]]
+        pairs = [name_and_file(f) for f in flags["features"]]
         offsets = [seconds(o) for o in flags["offset_s"]]
         films = [Path(f) for f in flags["film"]]
         needs = not flags["extract_only"]
@@ -144,13 +153,6 @@ def _study(path: Path | None, flags: dict[str, Any], out: Path, seed: int, progr
     return load_study(toml, tr_s, flags["exclude"]), True
 
 
-def _pair(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name.isidentifier() and equals and path):
-        raise ConfigError(f"--features {text!r} is not NAME=FILE, for example --features motion=motion.tsv")
-    return name, Path(path)
-
-
 def _run(
     study: Study, config: RunConfig, registry: Registry, out: Path, extract_only: bool, progress: Progress
 ) -> None:
@@ -159,16 +161,26 @@ def _run(
 
     if not extract_only:
         require_sound(study.scans)
+    command_line = " ".join(["giblet", *sys.argv[1:]])
+    if config.split.folds > 1 and config.split.fold is None and not extract_only:
+        from giblet.pipeline.folds import run_folds
+
+        print_summary(run_folds(study, config, registry, out, command_line, progress, _note))
+        click.echo(out / "report.html")
+        return
     inputs = extract_study(study, config, registry, progress, brain=not extract_only)
     for note in inputs.described["notes"]:
-        click.echo(f"note: {note}", err=True)
+        _note(note)
     from giblet.pipeline.run import open_run, run_study
 
     folder = open_run(out, study, config, inputs)
     if extract_only:
         print_streams(inputs.described["streams"])
         return
-    command_line = " ".join(["giblet", *sys.argv[1:]])
     metrics = run_study(study, config, inputs, folder, command_line, progress)
     print_summary(metrics)
     click.echo(out / "report.html")
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)

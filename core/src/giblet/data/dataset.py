@@ -17,6 +17,7 @@ class Timeline:
     """One run: its clock, its blocks, the aligned features of its stimulus, and the scans of those who were there.
 
     `scans[subject]` is cleaned BOLD [T, V], zero outside blocks; `scanned[subject]` [T] says which TRs were measured.
+    `cleaning[start, stop]` [n, n] is what cleaning does to the volumes of a block: a prediction goes through it too.
     """
 
     run: str
@@ -25,6 +26,7 @@ class Timeline:
     aligned: Mapping[str, Aligned]
     scans: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     scanned: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    cleaning: Mapping[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
 
     def of(self, *labels: Label) -> list[Block]:
         """The blocks of these purposes, in time."""
@@ -61,13 +63,34 @@ def window(timeline: int, block: Block, start: int, width: int, before: int, aft
 
 
 def draw_windows(
-    timelines: Sequence[Timeline], rng: np.random.Generator, n: int, width: int, before: int, after: int
+    timelines: Sequence[Timeline],
+    rng: np.random.Generator,
+    n: int,
+    width: int,
+    before: int,
+    after: int,
+    labels: Sequence[Label] = ("train",),
 ) -> list[Window]:
-    """Draw n training windows, every possible start equally likely; a block shorter than a window gives one start."""
-    places = [(i, b) for i, t in enumerate(timelines) for b in t.of("train")]
+    """Draw n windows of some blocks, every possible start equally likely; a block shorter than one gives one start."""
+    places = [(i, b) for i, t in enumerate(timelines) for b in t.of(*labels)]
     starts = np.array([max(1, b.stop - b.start - width + 1) for _, b in places])
     chosen = rng.choice(len(places), size=n, p=starts / starts.sum())
     return [
         window(places[c][0], places[c][1], places[c][1].start + int(rng.integers(starts[c])), width, before, after)
         for c in chosen
     ]
+
+
+def cover_windows(
+    timelines: Sequence[Timeline], rng: np.random.Generator, width: int, labels: Sequence[Label] = ("train",)
+) -> list[Window]:
+    """Windows that hold every training TR once, with borders that move from call to call.
+
+    A window that reaches beyond its block is supervised inside it alone; neighbours never share a TR.
+    """
+    found = []
+    for i, t in enumerate(timelines):
+        for b in t.of(*labels):
+            first = b.start - int(rng.integers(min(width, b.stop - b.start)))
+            found += [window(i, b, start, width, 0, 0) for start in range(first, b.stop, width)]
+    return found

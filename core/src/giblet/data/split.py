@@ -32,9 +32,14 @@ class Block:
 Split = dict[str, list[Block]]
 
 
+def least_gap_s(kernel_s: float, context_s: float) -> float:
+    """What reaches across a gap: forward kernel, inverse kernel and the longest feature context together."""
+    return 2 * kernel_s + context_s
+
+
 def required_gap_s(kernel_s: float, context_s: float) -> float:
-    """The least gap: forward kernel, inverse kernel and the longest feature context reach across it together."""
-    return max(MIN_GAP_S, 2 * kernel_s + context_s)
+    """The gap that is kept unless a person asks for a smaller one: at least 60 s, and all that reaches across it."""
+    return max(MIN_GAP_S, least_gap_s(kernel_s, context_s))
 
 
 def block_split(lengths: Mapping[str, int], gap: int, train: float, validation: float) -> Split:

@@ -44,9 +44,10 @@ def content_hash(path: Path) -> str:
 
 
 def modality_key(modality: Modality, version: str) -> dict[str, Any]:
-    """What of a modality decides its features: name, version, settings and fitted state."""
+    """What of a modality decides its features: name, version, settings (but those of the nets) and fitted state."""
     state = {name: _array_hash(array) for name, array in modality.state.items()}
-    return {"name": modality.name, "version": version, "settings": modality.settings(), "state": state}
+    settings = {k: v for k, v in modality.settings().items() if k not in modality.net_settings}
+    return {"name": modality.name, "version": version, "settings": settings, "state": state}
 
 
 def _array_hash(array: Array) -> list[Any]:

@@ -1,23 +1,51 @@
 """The autoencoder through brain space. It names no modality: it is handed modules and specifications."""
 
 from giblet.model.autoencoder import Autoencoder, ModalityNets
-from giblet.model.hemodynamics import Hemodynamics
+from giblet.model.compressor import Components, Compressor, Learned, build_compressor
+from giblet.model.ensemble import Ensemble, Model, members_of
+from giblet.model.hemodynamics import Delays, Hemodynamics
 from giblet.model.losses import RelativeLoss, bold_loss, constant_prediction, to_features
-from giblet.model.reading import Codes, Scans, add_residuals, decode_code, drives, predict_scans, read_block
+from giblet.model.presets import PRESETS, Grid, Middle, Picture, Voxels
+from giblet.model.projection import Projection
+from giblet.model.reading import (
+    Codes,
+    Scans,
+    add_residuals,
+    decode_code,
+    person_drive,
+    predict_scans,
+    read_block,
+    run_drive,
+)
 
 __all__ = [
+    "PRESETS",
     "Autoencoder",
     "Codes",
+    "Components",
+    "Compressor",
+    "Delays",
+    "Ensemble",
+    "Grid",
     "Hemodynamics",
+    "Learned",
+    "Middle",
     "ModalityNets",
+    "Model",
+    "Picture",
+    "Projection",
     "RelativeLoss",
     "Scans",
+    "Voxels",
     "add_residuals",
     "bold_loss",
+    "build_compressor",
     "constant_prediction",
     "decode_code",
-    "drives",
+    "members_of",
+    "person_drive",
     "predict_scans",
     "read_block",
+    "run_drive",
     "to_features",
 ]

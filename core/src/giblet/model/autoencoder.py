@@ -9,8 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from giblet.config import ModelConfig
-from giblet.model.hemodynamics import Hemodynamics
+from giblet.model.hemodynamics import Delays, Hemodynamics
 from giblet.model.losses import NativeLoss
+from giblet.model.presets import PRESETS, Inputs, Middle, Picture, Preset, Voxels
+from giblet.model.presets.back import Back
+from giblet.model.presets.compact import Apart, Sum
+from giblet.model.presets.layers import Mirror, SideBySide
+from giblet.model.shrinkage import Shrinkage
 from giblet.types import FeatureSpec
 
 
@@ -25,31 +30,13 @@ class ModalityNets:
     loss: NativeLoss
     spec: FeatureSpec
     width: int
+    plain: bool = False
+    """Whether the code is the TR's own features, which a preset reads in place of a trained code."""
 
     @property
     def frozen(self) -> bool:
         """Whether there is nothing to train in front of the trunk."""
         return not any(p.requires_grad for m in (self.encoder, self.decoder) for p in m.parameters())
-
-
-class Adapter(nn.Module):
-    """A modality's code into the latent: a linear path and a small nonlinear one beside it, [.., P] -> [.., D]."""
-
-    def __init__(self, inputs: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.drop = nn.Dropout(config.dropout)
-        self.linear = nn.Linear(inputs, config.latent)
-        self.bend = nn.Sequential(
-            nn.Linear(inputs, config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.latent),
-        )
-
-    def forward(self, h: Tensor) -> Tensor:
-        """[.., P] -> [.., D]."""
-        h = self.drop(h)
-        return self.linear(h) + self.bend(h)
 
 
 class Heads(nn.Module):
@@ -71,12 +58,25 @@ class Heads(nn.Module):
         return out if self.shared is None else out + self.shared(*inputs)
 
 
+class Applied(nn.Module):
+    """Modalities that carry an HRF already: fused, and straight to what the heads read, [B, T, D * K]."""
+
+    def __init__(self, fusion: nn.Module, latent: int, outputs: int) -> None:
+        super().__init__()
+        self.fusion, self.linear = fusion, nn.Linear(latent, outputs)
+
+    def forward(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor], valid: Tensor) -> Tensor:
+        """[B, T, D * K]."""
+        return self.linear(self.fusion(h, present)) * valid.unsqueeze(-1)
+
+
 class Autoencoder(nn.Module):
     """Codes of each modality -> latent z -> BOLD ŷ of each person, and BOLD -> latent ẑ -> codes of each modality.
 
-    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes it gives back; the heads are a
-    person's forward [n, D'] -> [n, 1, V] and inverse [n, 1, V] -> [n, D] modules. Modalities in `applied` already carry
-    an HRF and join behind the kernel.
+    `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes it gives back, `pictures` the
+    shapes of inputs that are pictures. The layers are those of `config.preset`. The heads are a person's forward
+    [n, D'] -> [n, 1, U] and inverse [n, 1, U] -> [n, D] modules; `middle` is what lies between them and the voxels
+    (U = V where it is nothing). Modalities in `applied` already carry an HRF and join behind the kernel.
     """
 
     def __init__(
@@ -92,61 +92,60 @@ class Autoencoder(nn.Module):
         applied: Sequence[str] = (),
         *,
         pooled: bool = False,
+        pictures: Mapping[str, Picture] | None = None,
+        middle: Middle | None = None,
     ) -> None:
         super().__init__()
+        preset = PRESETS[config.preset]
+        config = preset.configured(config)
         self.config, self.subjects, self.names = config, list(subjects), list(inputs)
         self.applied = [n for n in inputs if n in applied]
-        self.adapters = nn.ModuleDict({n: Adapter(p, config) for n, p in inputs.items()})
+        self.delayed = [n for n in inputs if n not in applied]
+        sizes = Inputs(inputs, pictures or {})
+        self.adapters = fusion(preset, sizes.only(self.delayed), config) if self.delayed else nn.Identity()
         self.hemodynamics = Hemodynamics(config, tr_s, slice_time_ref)
-        self.direct = nn.Linear(config.latent, self.hemodynamics.outputs) if self.applied else None
+        self.delays = Delays(len(subjects)) if config.hemodynamics in ("learned", "fir") else None
+        fused = fusion(preset, sizes.only(self.applied), config) if self.applied else None
+        self.direct = Applied(fused, config.latent, self.hemodynamics.outputs) if fused else None
+        self.middle = middle or Voxels()
         self.inverse_hemodynamics = Hemodynamics(config, tr_s, slice_time_ref, reverse=True)
         self.drop = nn.Dropout(config.latent_dropout)
         self.heads = Heads(forward_head, subjects, self.hemodynamics.outputs, pooled=pooled)
         self.inverse_heads = Heads(inverse_head, subjects, config.latent, pooled=pooled)
-        self.mix = nn.Sequential(
-            nn.Linear(self.inverse_hemodynamics.outputs, config.latent), nn.LayerNorm(config.latent)
-        )
-        self.outputs = nn.ModuleDict({n: _output(w, config) for n, w in outputs.items()})
-
-    def fuse(
-        self, h: Mapping[str, Tensor], present: Mapping[str, Tensor], names: Sequence[str]
-    ) -> tuple[Tensor, Tensor]:
-        """The sum over the modalities that are there, [B, T, D], and where there is any, [B, T].
-
-        A sum, not a mean over those that are left: what one modality says must not grow when another is missing.
-        """
-        parts = torch.stack([self.adapters[n](h[n]) for n in names])
-        weight = torch.stack([present[n] for n in names]).to(parts.dtype).unsqueeze(-1)
-        return (parts * weight).sum(0) / len(names), weight.sum(0)[..., 0] > 0
+        join = [] if preset.widths else [nn.Linear(self.inverse_hemodynamics.outputs, config.latent)]
+        self.mix = nn.Sequential(*join, nn.LayerNorm(config.latent))
+        self.outputs = mirror(preset, Inputs(outputs, pictures or {}), config)
+        self.shrinkage = Shrinkage(outputs)
 
     def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """Codes [B, T, P] of each modality to what the heads read, [B, T, D * K]: latent, then hemodynamics."""
-        delayed = [n for n in self.names if n not in self.applied]
         total: Tensor | None = None
-        if delayed:
-            z, valid = self.fuse(h, present, delayed)
-            total = self.hemodynamics(z, valid)
+        if self.delayed:
+            total = self.hemodynamics(self.adapters(h, present), _any(present, self.delayed))
         if self.direct is not None:
-            z, valid = self.fuse(h, present, self.applied)
-            extra = self.direct(z) * valid.unsqueeze(-1)
+            extra = self.direct(h, present, _any(present, self.applied))
             total = extra if total is None else total + extra
         assert total is not None
         return total
 
+    def late(self, drive: Tensor, subject: int) -> Tensor:
+        """What the heads read of a whole run [B, T, D * K], as much later as the person's response is."""
+        return drive if self.delays is None else self.delays(drive, subject)
+
     def brain(self, drive: Tensor, subject: int) -> Tensor:
         """What one person's scan would be, [B, T, V]."""
-        rows = self.drop(drive.flatten(0, 1))
-        return self.heads(subject, rows).squeeze(1).unflatten(0, drive.shape[:2])
+        rows = self.heads(subject, self.drop(drive.flatten(0, 1))).squeeze(1)
+        return self.middle.outward(rows).unflatten(0, drive.shape[:2])
 
     def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
         """A person's scan [B, T, V], measured or predicted, back to the latent ẑ [B, T, D]."""
-        mask = valid.flatten().unsqueeze(1)
-        z = self.inverse_heads(subject, y.flatten(0, 1).unsqueeze(1), mask).unflatten(0, y.shape[:2])
+        rows, mask = self.middle.inward(y.flatten(0, 1)).unsqueeze(1), valid.flatten().unsqueeze(1)
+        z = self.inverse_heads(subject, rows, mask).unflatten(0, y.shape[:2])
         return self.mix(self.inverse_hemodynamics(z, valid))
 
     def rebuild(self, z: Tensor) -> dict[str, Tensor]:
-        """The code of each modality from the latent, [.., D] -> [.., width]."""
-        return {n: net(z) for n, net in self.outputs.items()}
+        """The code of each modality from the latent, [.., D] -> [.., width], shrunk as far as noise asks for."""
+        return self.shrinkage(self.outputs(z))
 
     def trunk_parameters(self) -> int:
         """Parameters of all but front ends and brain heads."""
@@ -154,10 +153,16 @@ class Autoencoder(nn.Module):
         return sum(p.numel() for p in self.parameters()) - heads
 
 
-def _output(width: int, config: ModelConfig) -> nn.Module:
-    return nn.Sequential(
-        nn.Dropout(config.dropout / 2),
-        nn.Linear(config.latent, config.hidden),
-        nn.GELU(),
-        nn.Linear(config.hidden, width),
-    )
+def fusion(preset: Preset, inputs: Inputs, config: ModelConfig) -> nn.Module:
+    """The layers from what the trunk reads of each modality to the latent."""
+    return Sum(inputs.sizes, config) if preset.reads == "components" else SideBySide(preset, inputs, config)
+
+
+def mirror(preset: Preset, outputs: Inputs, config: ModelConfig) -> Back:
+    """The layers from the latent to the code of each modality."""
+    return Apart(outputs.sizes, config) if preset.reads == "components" else Mirror(preset, outputs, config)
+
+
+def _any(present: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    """Where at least one of some modalities is there, [B, T]."""
+    return torch.stack([present[n] for n in names]).any(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,6 +29,7 @@ def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Te
     return torch.tensor(np.stack(rows), dtype=torch.float32)
 
 
+@lru_cache(maxsize=64)
 def _kernel(c: ModelConfig, tr_s: float, ref: float, taps: int, substep: int, delay_s: float) -> np.ndarray:
     if c.hemodynamics == "none":
         return np.eye(1, taps)[0]
@@ -73,3 +76,28 @@ class Hemodynamics(nn.Module):
         share = share / kernels.detach().abs().sum(-1).clamp_min(1e-6).transpose(0, 1).unsqueeze(-1)
         out = (out / share.clamp_min(0.2)).transpose(1, 2)
         return out.flip(1) if self.reverse else out
+
+
+class Delays(nn.Module):
+    """Each person's delay against the others, in TRs: one number a person, which moves what their head reads.
+
+    The response of one person may peak seconds before that of another (Handwerker et al. 2004,
+    doi:10.1016/j.neuroimage.2003.11.029). What all share is in the kernels: the mean delay is 0.
+    """
+
+    def __init__(self, people: int) -> None:
+        super().__init__()
+        self.trs = nn.Parameter(torch.zeros(people))
+
+    def of(self, person: int) -> Tensor:
+        """A person's delay in TRs."""
+        return self.trs[person] - self.trs.mean()
+
+    def forward(self, x: Tensor, person: int) -> Tensor:
+        """[B, T, D] -> [B, T, D] as much later as the person is, by a parabola between TRs; the ends are held."""
+        delay = self.of(person)
+        whole = delay.detach().round().nan_to_num()  # weights that diverged are the trainer's to report
+        at = torch.arange(x.shape[1], device=x.device) - int(whole)
+        before, here, after = (x[:, (at + step).clamp(0, x.shape[1] - 1)] for step in (-1, 0, 1))
+        part = delay - whole
+        return before * (part * (part + 1) / 2) + here * (1 - part * part) + after * (part * (part - 1) / 2)

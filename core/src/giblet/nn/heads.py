@@ -5,28 +5,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from giblet.nn.temporal import FrameAxis, masked_mean
-from giblet.types import FeatureSpec
+from giblet.nn.temporal import FrameAxis, build_temporal, masked_mean
+from giblet.types import FeatureSpec, Temporal
 
 
 class FrameEncoder(nn.Module):
-    """[n, F, *S], [n, F] -> [n, D]: frames to vectors, a convolution over the frames of the TR, two ways of pooling."""
+    """[n, F, *S], [n, F] -> [n, D]: frames to vectors, then the frames of the TR to one.
 
-    def __init__(self, spec: FeatureSpec, width: int, hidden: int = 256) -> None:
+    `temporal="own"` is a convolution over the frames and two ways of pooling, the mean and one that weighs late frames
+    against early ones; the other names are those of `build_temporal`.
+    """
+
+    def __init__(self, spec: FeatureSpec, width: int, hidden: int = 256, temporal: Temporal = "own") -> None:
         super().__init__()
         classes = spec.num_classes
         self.embed = None if classes is None else nn.Embedding(classes, 16)
         self.frame = nn.Sequential(nn.Linear(spec.size * (1 if classes is None else 16), hidden), nn.GELU())
-        self.conv = nn.Conv1d(hidden, hidden, 3, padding=1)
-        self.out = nn.Linear(2 * hidden, width)
+        own = temporal == "own"
+        self.pool = EarlyAndLate(hidden) if own else build_temporal(temporal, hidden, spec.tr_s)
+        self.out = nn.Linear(hidden * (2 if own else 1), width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, *S], [n, F] -> [n, D]."""
         x = x.flatten(2) if self.embed is None else self.embed(x.flatten(2).long()).flatten(2)
-        x = self.frame(x.to(self.out.weight.dtype)) * mask.unsqueeze(-1)
+        return self.out(self.pool(self.frame(x.to(self.out.weight.dtype)) * mask.unsqueeze(-1), mask))
+
+
+class EarlyAndLate(nn.Module):
+    """[n, F, D], [n, F] -> [n, 2 D]: a convolution over the frames, their mean, and late frames against early ones."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, D], [n, F] -> [n, 2 D]."""
         late = torch.linspace(-1, 1, x.shape[1], device=x.device)[None, :, None]
         x = torch.nn.functional.gelu(self.conv(x.transpose(1, 2)).transpose(1, 2)) + x
-        return self.out(torch.cat([masked_mean(x, mask), masked_mean(x * late, mask)], -1))
+        return torch.cat([masked_mean(x, mask), masked_mean(x * late, mask)], -1)
 
 
 class FrameDecoder(nn.Module):

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from giblet import stages
 from giblet.analysis.bold import GROUP, BoldScores, bold_metrics, score_bold
-from giblet.analysis.decode import Reader, decoding_losses, smuggling
-from giblet.analysis.kernels import region_peaks
-from giblet.analysis.lesion import lesion_table
+from giblet.analysis.decode import Reader, decoding_losses
+from giblet.analysis.kernels import person_delays, region_peaks
+from giblet.analysis.smuggling import smuggling
+from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
 from giblet.config import RunConfig
 from giblet.data.study import Study
 from giblet.model import predict_scans
 from giblet.pipeline import verdict
 from giblet.pipeline.folder import RunFolder
+from giblet.pipeline.identify import identification
+from giblet.pipeline.lesions import lesion_regions
 from giblet.pipeline.networks import applied
 from giblet.pipeline.prepare import Inputs
-from giblet.pipeline.reconstruct import identification, reconstruct_modality
+from giblet.pipeline.reconstruct import reconstruct_modality
 from giblet.pipeline.regions import Masks, read_regions
-from giblet.pipeline.train import Trained
+from giblet.pipeline.trained import Trained
+from giblet.pipeline.truth import compare_with_truth
 from giblet.types import Features, Progress
 
 
@@ -37,17 +41,25 @@ def evaluate(
     with folder.stage("baselines"):
         scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, inputs.gap, applied(nets))
         progress("evaluate", 1, 4)
-    fmri = bold_metrics(scores, regions) | {"hrf_peak_s": region_peaks(model, regions)}
-    _write_maps(folder, inputs, scores, regions)
+    _write_draws(folder, scores)
+    fmri = bold_metrics(scores, regions, config.seed) | {
+        "hrf_peak_s": region_peaks(model, regions),
+        "delay_s": person_delays(model),
+    }
+    with folder.stage("variance"):
+        timing = (inputs.gap, inputs.slice_time_ref)
+        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, applied(nets))
+        variance = variance_metrics(shares, regions, why, config.seed)
+    _write_maps(folder, inputs, scores, regions, variance_maps(shares))
     reader = Reader(model, nets, trained.losses, codes, inputs.timelines, predicted, config)
     metrics: dict[str, Any] = {"summary": verdict.summary(fmri, plumbing=config.plumbing), "fmri": fmri}
+    metrics["variance"] = variance
     with folder.stage("decoding"):
         losses = decoding_losses(reader)
         metrics["smuggling"] = smuggling(losses)
         progress("evaluate", 2, 4)
     with folder.stage("lesions"):
-        named = {k: v for k, v in regions.items() if v.any()}
-        metrics["lesions"] = lesion_table(reader, named)
+        metrics["lesions"] = lesion_regions(reader, inputs, regions, scores.ceilings[GROUP].values, progress)
         progress("evaluate", 3, 4)
     with folder.stage("reconstruction"):
         for n in nets:
@@ -64,17 +76,32 @@ def evaluate(
                 metrics[n.name] |= made
         _write_scans(folder, inputs, predicted)
         progress("evaluate", 4, 4)
-    metrics["warnings"] = [*verdict.warnings(metrics, {n.name: n.kind for n in nets}), *scores.notes]
+    metrics["warnings"] = [
+        *verdict.warnings(metrics, {n.name: n.kind for n in nets}),
+        *verdict.alarms(folder.read_log()),
+        *scores.notes,
+        *model.middle.notes,
+    ]
     if study.truth is not None:
-        metrics["truth"] = compare_with_truth(study.truth, fmri)
+        metrics["truth"] = compare_with_truth(study.truth, metrics)
     return metrics
 
 
-def _write_maps(folder: RunFolder, inputs: Inputs, scores: BoldScores, regions: Masks) -> None:
+def _write_draws(folder: RunFolder, scores: BoldScores) -> None:
+    """Resampled and null scores, `draws.npz`, from which folds are pooled."""
+    people = np.array([s for s in scores.r if s != GROUP])
+    arrays: dict[str, Any] = {"people": people, "null": scores.null.r_null, **scores.draws}
+    np.savez_compressed(folder.path / "draws.npz", **arrays)
+
+
+def _write_maps(
+    folder: RunFolder, inputs: Inputs, scores: BoldScores, regions: Masks, more: Mapping[str, NDArray[np.float64]]
+) -> None:
     """Per-voxel maps for the page, `maps.npz`."""
     row = GROUP if GROUP in scores.r else next(iter(scores.r))
     ceiling = scores.ceilings[GROUP].values
-    maps: dict[str, Any] = {f"{m.removesuffix('_r') if m != 'r' else 'r'}_group": v for m, v in scores.r[row].items()}
+    maps: dict[str, Any] = dict(more)
+    maps |= {f"{m.removesuffix('_r') if m != 'r' else 'r'}_group": v for m, v in scores.r[row].items()}
     if ceiling is not None:
         maps["ceiling_group"] = ceiling
     null = scores.group_null or scores.null
@@ -98,13 +125,3 @@ def _write_scans(folder: RunFolder, inputs: Inputs, predicted: list[dict[str, An
             stages.reconstruct(
                 inputs.registry, inputs.brain, series, folder.path / "predictions" / f"{subject}_{t.run}_predicted"
             )
-
-
-def compare_with_truth(path: Path, fmri: dict[str, Any]) -> dict[str, Any]:
-    """How near the model comes to what a made-up world allows; only for studies that state their truth."""
-    truth = json.loads(path.read_text(encoding="utf-8"))
-    if truth["null"]:
-        return {"null": True}
-    people = list(truth["subjects"].values())
-    means = {k: float(np.mean([np.mean(p[k]) for p in people])) for k in ("ceiling", "oracle_r", "fir_r")}
-    return means | {"ratio_to_ceiling": fmri["r"] / means["ceiling"]}

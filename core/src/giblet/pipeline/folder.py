@@ -40,7 +40,7 @@ class RunFolder:
                 raise ConfigError(
                     f"{path} holds another run (other settings, inputs or version); give another --out, or --overwrite"
                 )
-        elif path.exists() and any(p.name != "demo" for p in path.iterdir()):
+        elif path.exists() and any(p.name != "demo" and not p.name.startswith("fold-") for p in path.iterdir()):
             raise ConfigError(f"{path} is not empty and is no run; give another --out")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,11 @@ class RunFolder:
         """Append one line."""
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(_plain(row)) + "\n")
+
+    def read_log(self, name: str = "train.jsonl") -> list[dict[str, Any]]:
+        """Every line of a log so far; none if there is no such log."""
+        path = self.path / name
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

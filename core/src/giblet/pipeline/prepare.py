@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from giblet import stages
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.data.split import Split, block_split, given_split, plumbing_split, required_gap_s
 from giblet.data.store import Store, StoreWriter, default_folder
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
 from giblet.pipeline.describe import describe
 from giblet.pipeline.presentations import Run, grids_of, presentations
-from giblet.pipeline.scans import add_scans
+from giblet.pipeline.scans import Scale, add_scans
+from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
-from giblet.types import Features, Progress, Source, TRGrid
+from giblet.types import Features, Progress, Source
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run works on: fitted modalities by key, runs, the gap in TRs, and what there is to tell of the files."""
+    """What a run works on: fitted modalities by key, runs, the gap in TRs, and what there is to tell of the files.
+
+    `bold_sd` is what each subject's scans were divided by: the SD [V] over their training TRs.
+    """
 
     registry: Registry
     modalities: dict[str, Modality]
@@ -34,6 +36,7 @@ class Inputs:
     slice_time_ref: float
     described: dict[str, Any]
     keys: list[str] = field(default_factory=list)
+    bold_sd: dict[str, Scale] = field(default_factory=dict)
 
     @property
     def subjects(self) -> list[str]:
@@ -42,9 +45,17 @@ class Inputs:
 
 
 def extract_study(
-    study: Study, config: RunConfig, registry: Registry, progress: Progress, *, brain: bool = True
+    study: Study,
+    config: RunConfig,
+    registry: Registry,
+    progress: Progress,
+    *,
+    brain: bool = True,
+    fitted: Mapping[str, Modality] | None = None,
 ) -> Inputs:
     """Extract, align and split everything that a run needs; what a store has is not computed again.
+
+    `fitted` are the modalities of a finished run, the brain's under "fmri": then none is fitted.
 
     Raises
     ------
@@ -54,24 +65,30 @@ def extract_study(
         If stimulus and scans do not overlap or are too short to hold out a test block.
     """
     store = open_store(registry)
-    modalities = build_modalities(registry, study, config)
+    given = dict(fitted or {})
+    modalities = {k: m for k, m in given.items() if m.role == "stimulus"} or build_modalities(registry, study, config)
     runs = presentations(study, modalities)
-    modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
+    if not given:
+        modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
     features = _extract(registry, runs, modalities, progress)
     grids, cuts = grids_of(study, runs, features)
     gap = gap_trs(study, modalities, config)
     with_scans = bool(study.scans) and brain
-    split = _split(study, config, grids, gap) if with_scans else {r.name: [] for r in runs}
+    split = draw_split(study, config, grids, gap) if with_scans else {r.name: [] for r in runs}
     timelines = []
     for run in runs:
         aligned = {k: stages.align(registry, m, features[run.name, k], grids[run.name]) for k, m in modalities.items()}
         timelines.append(Timeline(run.name, grids[run.name], tuple(split[run.name]), aligned))
-    brain_modality = None
+    brain_modality: Modality | None = None
+    bold_sd: dict[str, Scale] = {}
     if with_scans:
-        brain_modality, timelines = add_scans(registry, runs, config, timelines, progress)
+        brain_modality, timelines, bold_sd = add_scans(registry, runs, config, timelines, progress, given.get("fmri"))
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]
     described = describe(study, runs, timelines, cuts, modalities, registry)
-    return Inputs(registry, modalities, brain_modality, timelines, gap, _slice_time_ref(study), described, keys)
+    described["notes"] += gap_notes(config) if with_scans else []
+    return Inputs(
+        registry, modalities, brain_modality, timelines, gap, _slice_time_ref(study), described, keys, bold_sd
+    )
 
 
 def _extract(
@@ -105,7 +122,9 @@ def _slice_time_ref(study: Study) -> float:
 
 
 def open_store(registry: Registry) -> Store:
-    """Put the feature store behind the `extract` stage."""
+    """Put the feature store behind the `extract` stage, once."""
+    if isinstance(store := registry.pm.get_plugin("giblet-store"), Store):
+        return store
     store = Store(default_folder() / "features", lambda name: registry.plugins[name].version)
     registry.pm.register(store, name="giblet-store")
     registry.pm.register(StoreWriter(store), name="giblet-store-writer")
@@ -126,30 +145,3 @@ def build_modalities(registry: Registry, study: Study, config: RunConfig) -> dic
     if not built:
         raise ConfigError("no modality is left; choose at least one, for example --text bge")
     return built
-
-
-def gap_trs(study: Study, modalities: Mapping[str, Modality], config: RunConfig) -> int:
-    """The gap between blocks in TRs, from the configured kernels and contexts.
-
-    Raises
-    ------
-    ConfigError
-        If the config asks for a smaller one.
-    """
-    context = max(float(getattr(m, "context_s", 0.0)) for m in modalities.values())
-    least = required_gap_s(config.model.kernel_s, context)
-    asked = config.split.gap_s if config.split.gap_s is not None else least
-    if asked < least and not config.plumbing:
-        raise ConfigError(
-            f"split.gap_s = {asked:g} is too small: kernels and feature context reach {least:g} s; give at least that"
-        )
-    return ceil(asked / float(study.tr_s))
-
-
-def _split(study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int) -> Split:
-    lengths = {run: grid.n_trs for run, grid in grids.items()}
-    if config.plumbing:
-        return plumbing_split(lengths)
-    if study.split:
-        return given_split(study.split, lengths, gap)
-    return block_split(lengths, gap, config.split.train, config.split.validation)

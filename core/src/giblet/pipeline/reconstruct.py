@@ -15,9 +15,7 @@ from torch import Tensor
 from giblet import stages
 from giblet.alignment import unbin
 from giblet.analysis.decode import Reader
-from giblet.analysis.identification import Identification, identify
 from giblet.data.split import Block
-from giblet.errors import DataError
 from giblet.modality import Modality
 from giblet.model import ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
@@ -55,7 +53,7 @@ def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features
 
 def decoded(n: ModalityNets, reader: Reader, h: Tensor, aligned: Aligned, block: Block) -> Array:
     """Native values [N, *S] of a block, made from scaled codes [T, W]."""
-    return _render(n, lambda rows: decode_code(n, reader.codes, h[rows]), aligned, block)
+    return render(n, lambda rows: decode_code(n, reader.codes, h[rows]), aligned, block)
 
 
 def roundtrip(n: ModalityNets, aligned: Aligned, block: Block) -> Array:
@@ -65,10 +63,11 @@ def roundtrip(n: ModalityNets, aligned: Aligned, block: Block) -> Array:
         x, mask = aligned.rows(slice(block.start + rows.start, min(block.stop, block.start + rows.stop)), n.spec.frames)
         return n.decoder(n.encoder(torch.from_numpy(x), torch.from_numpy(mask)))
 
-    return _render(n, make, aligned, block)
+    return render(n, make, aligned, block)
 
 
-def _render(n: ModalityNets, make: Callable[[slice], Tensor], aligned: Aligned, block: Block, batch: int = 32) -> Array:
+def render(n: ModalityNets, make: Callable[[slice], Tensor], aligned: Aligned, block: Block, batch: int = 32) -> Array:
+    """Native values [N, *S] of a block; `make` gives [n, F, *S] for some of its TRs."""
     parts = []
     with torch.no_grad():
         for at in range(0, block.stop - block.start, batch):
@@ -121,27 +120,3 @@ def kind_comparison(kind: str) -> Callable[..., dict[str, float]] | None:
         return None
     compare: Callable[..., dict[str, float]] = importlib.import_module(f"giblet.analysis.{kind}").compare
     return compare
-
-
-def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
-    """Which clip of the test blocks was it: codes read from everybody's measured scans against the true ones."""
-    decoded_parts, target_parts, blocks, at = [], [], [], 0
-    for i, block in reader.places():
-        guess = reader.model.rebuild(reader.group_latent("measured", i, block))[n.name].detach().numpy()
-        decoded_parts.append(guess)
-        target_parts.append(reader.codes.targets[i][n.name][block.trs])
-        blocks.append(slice(at, at + len(guess)))
-        at += len(guess)
-    names = ("two_way", "top1", "top5", "chance_top1", "chance_top5", "set_size", "n_clips", "p", "null_kind")
-    try:
-        found = _identify(decoded_parts, target_parts, blocks, reader)
-    except DataError as error:  # the test block is too short for two clips far enough apart: said, not scored
-        return dict.fromkeys(names) | {"note": str(error)}
-    return {name: getattr(found, name) for name in names} | {"interval": list(found.two_way_interval)}
-
-
-def _identify(
-    decoded_parts: list[Array], target_parts: list[Array], blocks: list[slice], reader: Reader
-) -> Identification:
-    tr_s = float(reader.timelines[0].grid.tr_s)
-    return identify(np.concatenate(decoded_parts), np.concatenate(target_parts), blocks, tr_s)

@@ -12,6 +12,7 @@ from giblet.data.study import Study
 from giblet.pipeline.evaluate import evaluate
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.study_record import record
 from giblet.pipeline.train import train
 from giblet.types import Progress
 
@@ -26,6 +27,7 @@ def open_run(out: Path, study: Study, config: RunConfig, inputs: Inputs) -> RunF
     )
     folder = RunFolder.open(out, config.model_dump(mode="json"), fingerprint)
     folder.write_json("inputs.json", inputs.described)
+    folder.write_json("study.json", record(study, out))
     return folder
 
 

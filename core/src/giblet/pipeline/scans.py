@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +18,43 @@ from giblet.pipeline.presentations import Run
 from giblet.plugins import Registry
 from giblet.types import Aligned, Progress, Source
 
+Scale = NDArray[np.floating[Any]]
 Measured = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 def add_scans(
-    registry: Registry, runs: Sequence[Run], config: RunConfig, timelines: Sequence[Timeline], progress: Progress
-) -> tuple[Modality, list[Timeline]]:
-    """Fit the brain modality on training volumes, read everybody's BOLD, clean it block by block and scale it."""
-    brain = registry.modality(config.modalities.get("fmri", "fmri_mask"), **config.settings.get("fmri", {}))
+    registry: Registry,
+    runs: Sequence[Run],
+    config: RunConfig,
+    timelines: Sequence[Timeline],
+    progress: Progress,
+    brain: Modality | None = None,
+) -> tuple[Modality, list[Timeline], dict[str, Scale]]:
+    """Read everybody's BOLD, clean it block by block and scale it; the SDs [V] by subject come with it.
+
+    Without a fitted `brain` the brain modality is fitted on training volumes first.
+    """
     placed = [(scan, t) for run, t in zip(runs, timelines, strict=True) for scan in run.scans]
     sources = [Source(scan.bold, run=scan.run, subject=scan.subject) for scan, _ in placed]
-    brain = brain.fit(sources, [[b.trs for b in t.of("train")] for _, t in placed])
+    if brain is None:
+        brain = registry.modality(config.modalities.get("fmri", "fmri_mask"), **config.settings.get("fmri", {}))
+        brain = brain.fit(sources, [[b.trs for b in t.of("train")] for _, t in placed])
     raw: dict[tuple[str, str], Measured] = {}
     for done, ((scan, t), source) in enumerate(zip(placed, sources, strict=True)):
         aligned = stages.align(registry, brain, stages.extract(registry, brain, source), t.grid)
         raw[scan.subject, t.run] = _cleaned(brain, aligned, t)
         progress("scans", done + 1, len(placed))
-    _scale(raw, timelines)
-    return brain, [
+    sd = _scale(raw, timelines)
+    scanned = [
         replace(
             t,
             scans={s: y for (s, run), (y, _) in raw.items() if run == t.run},
             scanned={s: m for (s, run), (_, m) in raw.items() if run == t.run},
+            cleaning=block_cleaning(brain, t),
         )
         for t in timelines
     ]
+    return brain, scanned, sd
 
 
 def _cleaned(brain: Modality, aligned: Aligned, t: Timeline) -> Measured:
@@ -56,8 +69,16 @@ def _cleaned(brain: Modality, aligned: Aligned, t: Timeline) -> Measured:
     return (y * inside[:, None]).astype(np.float32), inside
 
 
-def _scale(raw: dict[tuple[str, str], Measured], timelines: Sequence[Timeline]) -> None:
-    """Divide each voxel by its SD over the person's training TRs of all runs."""
+def block_cleaning(brain: Modality, t: Timeline) -> dict[tuple[int, int], NDArray[np.float32]]:
+    """What the brain modality's cleaning does to each block, as a matrix [n, n]: it is linear and uses no labels."""
+    sizes = {(b.start, b.stop): b.stop - b.start for b in t.blocks}
+    tr_s = float(t.grid.tr_s)
+    return {at: brain.clean(np.eye(n, dtype=np.float32), [slice(0, n)], tr_s) for at, n in sizes.items()}
+
+
+def _scale(raw: dict[tuple[str, str], Measured], timelines: Sequence[Timeline]) -> dict[str, Scale]:
+    """Divide each voxel by its SD over the person's training TRs of all runs; returns the SDs."""
+    found: dict[str, Scale] = {}
     by_run = {t.run: t for t in timelines}
     for subject in {s for s, _ in raw}:
         mine = [key for key in raw if key[0] == subject]
@@ -67,6 +88,13 @@ def _scale(raw: dict[tuple[str, str], Measured], timelines: Sequence[Timeline]) 
             raise DataError(
                 f"{subject} has no training TRs; leave them out with --exclude {subject}, or give more runs"
             )
+        found[subject] = sd
         for key in mine:
             y, mask = raw[key]
-            raw[key] = (np.divide(y, sd, out=np.zeros_like(y), where=sd > 0), mask)
+            raw[key] = (scaled(y, sd), mask)
+    return found
+
+
+def scaled(y: NDArray[np.float32], sd: Scale) -> NDArray[np.float32]:
+    """BOLD [T, V] over the SD [V] of each voxel; 0 where a voxel does not vary."""
+    return np.divide(y, sd, out=np.zeros_like(y), where=sd > 0)

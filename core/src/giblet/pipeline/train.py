@@ -2,62 +2,106 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from giblet.config import RunConfig
-from giblet.model import Autoencoder, Codes, ModalityNets, RelativeLoss, predict_scans
+from giblet.data.dataset import Timeline
+from giblet.model import Autoencoder, Codes, members_of, predict_scans
+from giblet.pipeline.blueprint import blueprint_of
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.networks import build_losses, build_model, build_nets
+from giblet.pipeline.middle import fit_middle
+from giblet.pipeline.networks import build_losses, build_model, build_nets, member_seeds
 from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.saving import save_model
+from giblet.pipeline.trained import Trained
 from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit
 from giblet.types import Progress
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model with its front ends, codes and losses."""
-
-    model: Autoencoder
-    nets: list[ModalityNets]
-    losses: dict[str, RelativeLoss]
-    codes: Codes
-
-
 def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
-    """All three stages; each goes on from its checkpoint."""
+    """All three stages, each going on from its checkpoint; then `model/` is written."""
     trained = train_trunk(inputs, config, folder, progress)
-    model, nets, losses, codes = trained.model, trained.nets, trained.losses, trained.codes
+    codes, t = trained.codes, config.train
     with folder.stage("decoders"):
-        predicted = predict_scans(model, codes, inputs.timelines)
-        task = DecoderTask(model, nets, losses, codes, inputs.timelines, predicted, config)
-        fit(task, _schedule(config, config.train.decoder_steps), _checkpoint(folder, task.name), folder.log, progress)
+        predicted = predict_scans(trained.model, codes, inputs.timelines)
+        for k, (member, c) in enumerate(zip(members_of(trained.model), _configs(config), strict=True)):
+            task = DecoderTask(
+                member,
+                trained.nets,
+                trained.losses,
+                codes,
+                inputs.timelines,
+                predicted,
+                c,
+                tune=k == 0,
+                name=_name("decoders", k),
+            )
+            schedule = Schedule.of(c, t.decoder_steps, t.decoder_lr)
+            fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
+            task.calibrate()
+    save_model(folder, inputs, config, trained)
     return trained
 
 
 def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
     """The first two stages, front ends and trunk: enough to predict scans."""
-    nets = build_nets(inputs, config.seed)
+    blueprint = blueprint_of(inputs)
+    nets = build_nets(blueprint, config)
     losses = build_losses(nets, inputs)
     t = config.train
     for n in (n for n in nets if not n.frozen):
         with folder.stage(f"front-end {n.kind}"):
-            task = FrontEndTask(n, losses[n.name], inputs.timelines, t.front_end_batch, t.front_end_decay)
-            fit(task, _schedule(config, t.front_end_steps), _checkpoint(folder, task.name), folder.log, progress)
+            task = FrontEndTask(n, losses[n.name], inputs.timelines, config)
+            fit(
+                task, Schedule.of(config, t.front_end_steps, t.lr), _checkpoint(folder, task.name), folder.log, progress
+            )
     with folder.stage("codes"):
         summaries = {k: m.summary for k, m in inputs.modalities.items()}
         codes = compute_codes(inputs.timelines, nets, summaries, config.model, progress)
-    model = build_model(inputs, nets, codes, config)
+    model = build_model(blueprint, nets, codes, config)
+    first, *others = members_of(model)
+    fit_middle(first.middle, inputs.timelines, config, folder, progress)
+    for member in others:
+        member.middle = copy.deepcopy(first.middle)
     with folder.stage("trunk"):
-        trunk = TrunkTask(model, codes, inputs.timelines, config)
-        schedule = _schedule(config, t.trunk_steps, t.trunk_lr)
-        fit(trunk, schedule, _checkpoint(folder, trunk.name), folder.log, progress)
+        for k, (member, c) in enumerate(zip([first, *others], _configs(config), strict=True)):
+            fit_trunk(member, codes, inputs.timelines, c, folder, progress, k)
     return Trained(model, nets, losses, codes)
 
 
-def _schedule(config: RunConfig, steps: int, lr: float | None = None) -> Schedule:
-    t = config.train
-    return Schedule(steps, lr or t.lr, t.clip, t.patience, t.validate_every, config.seed)
+def fit_trunk(
+    model: Autoencoder,
+    codes: Codes,
+    timelines: Sequence[Timeline],
+    config: RunConfig,
+    folder: RunFolder,
+    progress: Progress,
+    member: int = 0,
+) -> None:
+    """Train a trunk until validation says enough, then again from its start on all but the test, for as many steps.
+
+    The ridges that it is compared with are refitted on the same blocks.
+    """
+    t, begun = config.train, copy.deepcopy(model.state_dict())
+    task = TrunkTask(model, codes, timelines, config, name=_name("trunk", member))
+    schedule = replace(Schedule.of(config, t.trunk_steps, t.trunk_lr), validate_every=t.trunk_validate_every)
+    found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
+    if t.refit:
+        model.load_state_dict(begun)
+        again = TrunkTask(model, codes, timelines, config, ("train", "validation"), _name("trunk refit", member))
+        fit(again, replace(schedule, until=found.step), _checkpoint(folder, again.name), folder.log, progress)
+
+
+def _configs(config: RunConfig) -> list[RunConfig]:
+    """The run's config with the seed of each member."""
+    return [config.model_copy(update={"seed": s}) for s in member_seeds(config)]
+
+
+def _name(stage: str, member: int) -> str:
+    return f"{stage} {member + 1}" if member else stage
 
 
 def _checkpoint(folder: RunFolder, name: str) -> Path:

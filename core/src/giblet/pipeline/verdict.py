@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIGNIFICANT = 0.05
 CLOSE = 0.01
-RIDGES = ("ridge_r", "banded_r", "summary_ridge_r")
+RIDGES = ("ridge_r", "banded_r", "summary_ridge_r", "summary_banded_r")
 NOTHING_READ = 1.0
+TRUNK_CONSTANT = 2.0
+"""What a constant scores in the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 
 
 def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
@@ -49,3 +52,19 @@ def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:
     if metrics["smuggling"]["flag"]:
         out.append(str(metrics["smuggling"]["text"]))
     return out
+
+
+def alarms(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Stages whose best validation loss, of all rows of `train.jsonl`, never came below that of a constant."""
+    best: dict[str, float] = {}
+    for row in rows:
+        parts = row.get("parts") or {"": row.get("validation")}
+        for part, loss in parts.items():
+            name = f"{row['stage']}, {part}" if part else str(row["stage"])
+            best[name] = min(best.get(name, math.inf), math.inf if loss is None else loss)
+    return [
+        f"Training learned nothing that holds on validation blocks ({name}): the loss stayed at {loss:.2f}, "
+        f"a constant's is {constant:.0f}."
+        for name, loss in best.items()
+        if math.inf > loss >= (constant := TRUNK_CONSTANT if name.startswith("trunk") else NOTHING_READ)
+    ]

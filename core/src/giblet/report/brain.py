@@ -78,10 +78,11 @@ def limit(rows: Mapping[str, NDArray[np.float64]], name: str) -> float:
 
 
 @styled
-def mosaic(maps: Mapping[str, NDArray[Any]]) -> Figure:
-    """Axial slices of each map with region outlines and a colour bar a row."""
+def mosaic(maps: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[np.float64]] | None = None) -> Figure:
+    """Axial slices of each map (default: those of `rows_of`) with region outlines and a colour bar a row."""
     volume = Volume.of(maps["mask"].astype(bool), maps["affine"])
-    rows, chosen, window = rows_of(maps), volume.slices(), volume.window()
+    rows = rows_of(maps) if rows is None else rows
+    chosen, window = volume.slices(), volume.window()
     fig = new_figure(7.6, 1.35 * len(rows) + 0.35)
     axes = fig.subplots(len(rows), len(chosen), squeeze=False)
     regions = None if "region" not in maps else volume.fill(maps["region"].astype(float))

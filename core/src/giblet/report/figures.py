@@ -112,14 +112,16 @@ def bars(values: Mapping[str, float], chance: float | None, chance_name: str, un
 
 
 @styled
-def grouped(groups: Sequence[str], series: Mapping[str, Sequence[float | None]], ceiling: Sequence[Any]) -> Figure:
+def grouped(
+    groups: Sequence[str], series: Mapping[str, Sequence[float | None]], ceiling: Sequence[Any], unit: str = "r"
+) -> Figure:
     """Bars of several series for each group, with the ceiling as a line over each group."""
     fig = new_figure(max(4.2, 0.9 * len(groups) + 1.2), 2.9)
     ax = fig.add_subplot()
     width = 0.8 / len(series)
     for k, (name, heights) in enumerate(series.items()):
         at = [g - 0.4 + width * (k + 0.5) for g in range(len(groups))]
-        ax.bar(at, [h or 0 for h in heights], width * 0.92, label=name, color=(BLUE, ORANGE, GREEN)[k % 3])
+        ax.bar(at, [h or 0 for h in heights], width * 0.92, label=name, color=COLOURS[k % len(COLOURS)])
     known = [(g, c) for g, c in enumerate(ceiling) if c is not None]
     if known:
         ax.hlines(
@@ -128,7 +130,7 @@ def grouped(groups: Sequence[str], series: Mapping[str, Sequence[float | None]],
     ax.axhline(0, color=INK, linewidth=0.6)
     turned = len(groups) > 7 or max(map(len, groups)) > 12
     ax.set_xticks(range(len(groups)), groups, rotation=30 if turned else 0, ha="right" if turned else "center")
-    ax.set_ylabel("r")
+    ax.set_ylabel(unit)
     fig.legend(loc="outside upper left", ncols=4, fontsize=8)
     return fig
 

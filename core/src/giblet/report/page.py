@@ -12,6 +12,7 @@ from giblet.report.sections import (
     audio,
     curves,
     fmri,
+    folds,
     inputs,
     lesions,
     other,
@@ -19,10 +20,11 @@ from giblet.report.sections import (
     smuggling,
     summary,
     text,
+    variance,
     video,
 )
 
-SECTIONS = (summary, inputs, curves, fmri, video, audio, text, other, smuggling, lesions, settings)
+SECTIONS = (summary, folds, inputs, curves, fmri, variance, video, audio, text, other, smuggling, lesions, settings)
 POLICY = (
     "default-src 'none'; img-src data:; media-src data: 'self' file:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -23,7 +23,20 @@ LABELS = {
     "training_mean": "training mean",
 }
 GENERAL = frozenset(
-    {"summary", "warnings", "study", "command", "seed", "versions", "fmri", "smuggling", "lesions", "truth"}
+    {
+        "summary",
+        "warnings",
+        "study",
+        "command",
+        "seed",
+        "versions",
+        "fmri",
+        "smuggling",
+        "lesions",
+        "truth",
+        "variance",
+        "folds",
+    }
 )
 
 

@@ -9,6 +9,11 @@ from giblet.report import legend
 from giblet.report.markup import Html, html, number, paragraphs, table
 from giblet.report.run_folder import RunFolder
 
+CLIPS = (
+    "Clips of 9 s are told from clips at least 30 s away in the same run; those of the same scene, with the same words "
+    "or the same features are left out. Intervals of all scans together are over clips, those of one scan over clips "
+    "and people."
+)
 LOSSES = {
     "measured": legend.MEASURED,
     "noisy": legend.NOISY,
@@ -58,23 +63,28 @@ def _metrics(scores: Mapping[str, Mapping[str, Any]]) -> Html:
     return html([shown, paragraphs(f"Round trip: {legend.ROUND_TRIP}. Training mean: {legend.TRAINING_MEAN}.")])
 
 
+CHOICES = {"two_way": "right one of two", "top1": "right one of all", "top5": "among the best five"}
+
+
 def _identification(found: Mapping[str, Any]) -> Html:
-    if not found:
-        return Html()
-    chance = found.get("chance_top1")
-    size = found.get("set_size")
-    top5 = None if not size else min(1.0, 5 / size)
-    chances = {"two_way": 0.5, "top1": chance, "top5": top5}
-    names = {"two_way": "right one of two", "top1": "right one of all", "top5": "among the best five"}
-    rows = [[title, found[key], chances[key]] for key, title in names.items() if found.get(key) is not None]
-    shown = table("Which clip was it? Share of clips identified from the scan", ["choice", "share", "chance"], rows)
-    low, high = found.get("interval") or (None, None)
-    said = f"Set size: {number(size)} clips. p = {number(found.get('p'))}."
-    return html(
-        [
-            shown,
-            paragraphs(
-                said + ("" if low is None else f" 90% interval of one of two: {number(low)} to {number(high)}.")
-            ),
-        ]
-    )
+    if found.get("two_way") is None:
+        return paragraphs(f"Clips were not identified: {found['note']}.") if found.get("note") else Html()
+    people = found.get("people") or {}
+    chances = {"two_way": 0.5, "top1": found.get("chance_top1"), "top5": found.get("chance_top5")}
+    head = ["choice", "all scans together", "90% interval", "one scan, mean", "90% interval", "chance"]
+    rows = [
+        [title, found[key], _range(found, key), people.get(key), _range(people, key), chances[key]]
+        for key, title in CHOICES.items()
+        if found.get(key) is not None
+    ]
+    shown = table("Which clip was it? Share of clips identified from the scan", head, rows)
+    return html([shown, paragraphs(f"Set size: {number(found.get('set_size'))} clips. {_p(found)}", CLIPS)])
+
+
+def _range(found: Mapping[str, Any], key: str) -> str | None:
+    interval = found.get(f"{key}_interval") or (found.get("interval") if key == "two_way" else None)
+    return None if not interval else f"{number(interval[0])} to {number(interval[1])}"
+
+
+def _p(found: Mapping[str, Any]) -> str:
+    return f"p = {number(found.get('p'))} (one of two, all scans together)."

@@ -1,17 +1,21 @@
 """The loop, and the three things that it trains: front ends, trunk, decoders."""
 
-from giblet.training.codes import compute_codes
+from giblet.training.codes import apply_codes, compute_codes
+from giblet.training.compressor import CompressorTask, training_volumes
 from giblet.training.decoders import DecoderTask
 from giblet.training.front_ends import FrontEndTask
 from giblet.training.trainer import Schedule, Task, fit
 from giblet.training.trunk import TrunkTask
 
 __all__ = [
+    "CompressorTask",
     "DecoderTask",
     "FrontEndTask",
     "Schedule",
     "Task",
     "TrunkTask",
+    "apply_codes",
     "compute_codes",
     "fit",
+    "training_volumes",
 ]

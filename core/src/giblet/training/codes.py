@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from giblet.config import ModelConfig
 from giblet.data.dataset import Timeline
-from giblet.model import Codes, ModalityNets
-from giblet.types import Aligned, Int
+from giblet.model import PRESETS, Codes, ModalityNets, Projection
+from giblet.model.projection import Fitted, components, standardised
+from giblet.types import Aligned, Array, Int, Progress
 
 Matrix = NDArray[np.float32]
+Summaries = Mapping[str, Callable[[Aligned], Array]]
+Encoded = tuple[Matrix, Matrix | None]
+"""The code [T, W] and the summary [T, S] of a run; no summary where the features are their own code."""
 
 
 def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
@@ -27,55 +31,86 @@ def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
     return np.concatenate(out).astype(np.float32)
 
 
-def _stack(rows: Sequence[Matrix], trs: Sequence[Int]) -> NDArray[np.float64]:
-    return np.concatenate([r[t] for r, t in zip(rows, trs, strict=True)]).astype(np.float64)
+def encode_run(nets: ModalityNets, aligned: Aligned, summaries: Summaries) -> Encoded:
+    """Code and summary of every TR of a run."""
+    summary = None if nets.frozen and not nets.plain else summaries[nets.name](aligned).astype(np.float32)
+    return encode_all(nets, aligned), summary
 
 
-def standardise(rows: Sequence[Matrix], trs: Sequence[Int]) -> tuple[list[Matrix], Matrix, Matrix]:
-    """Scale [T, P] of each run by the mean and SD over its training TRs; columns that do not vary become 0."""
-    train = _stack(rows, trs)
-    centre, sd = train.mean(0), train.std(0)
-    scale = np.where(sd > 1e-6 * max(float(sd.max(initial=0)), 1e-12), sd, np.inf)
-    return [((r - centre) / scale).astype(np.float32) for r in rows], centre.astype(np.float32), sd.astype(np.float32)
+def fit_projection(encoded: Sequence[Encoded], trs: Sequence[Int], config: ModelConfig) -> Projection:
+    """Learn scaling and components from the training TRs `trs` of each run.
+
+    With a few hundred of them, a brain cannot be fitted to more than a few dozen directions of each modality
+    (32 by default, chosen on validation blocks of demo worlds).
+    """
+    codes = _stack([code for code, _ in encoded], trs)
+    centre, scale = codes.mean(0), codes.std(0)
+    joined = standardised(codes, centre, scale)
+    summary: dict[str, Fitted] = {}
+    if raw := [s for _, s in encoded if s is not None]:
+        rows = _stack(raw, trs)
+        summary = {"summary_centre": rows.mean(0), "summary_scale": rows.std(0)}
+        scaled = standardised(rows, summary["summary_centre"], summary["summary_scale"])
+        summary["summary_basis"] = leading_components(scaled, config.summary_components)
+        joined = np.concatenate([joined, components(scaled, summary["summary_basis"])], 1)
+    whole = PRESETS[config.preset].reads == "features"
+    basis = None if whole else leading_components(joined, config.input_components)
+    return Projection(centre, scale, basis, **summary)
 
 
-def leading_components(rows: Sequence[Matrix], trs: Sequence[Int], n: int) -> list[Matrix]:
-    """Project [T, P] on the first n principal components of the training TRs, keeping their relative sizes."""
-    train = _stack(rows, trs)
+def leading_components(rows: Matrix, n: int) -> Fitted:
+    """The first n principal components of training rows [T, P], as [n, P].
+
+    They are scaled together, so that scores on them have a mean square of 1 and keep their relative sizes.
+    """
+    train = rows.astype(np.float64)
     _, _, basis = np.linalg.svd(train, full_matrices=False)
-    scores = [r @ basis[:n].T for r in rows]
-    size = np.sqrt(np.mean(np.square(_stack(scores, trs)))) or 1.0
-    return [(s / size).astype(np.float32) for s in scores]
+    size = float(np.sqrt(np.mean(np.square(train @ basis[:n].T)))) or 1.0
+    return np.asarray(basis[:n] / size, np.float64)
+
+
+def _stack(rows: Sequence[Matrix], trs: Sequence[Int]) -> Fitted:
+    return np.concatenate([r[t] for r, t in zip(rows, trs, strict=True)]).astype(np.float64)
 
 
 def compute_codes(
     timelines: Sequence[Timeline],
     nets: Sequence[ModalityNets],
-    summaries: Mapping[str, Callable[[Aligned], Matrix]],
+    summaries: Summaries,
     config: ModelConfig,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Codes:
-    """Encode every run with the trained front ends, join the summaries and keep what varies most.
-
-    Scaling and components are learned on training TRs. With a few hundred of them, a brain cannot be fitted to more
-    than a few dozen directions of each modality (32 by default, chosen on validation blocks of demo worlds).
-    """
+    """Encode every run with the trained front ends, learn a projection a modality, and apply it."""
     codes = Codes.empty(len(timelines))
     for done, n in enumerate(nets):
         aligned = [t.aligned[n.name] for t in timelines]
+        encoded = [encode_run(n, a, summaries) for a in aligned]
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]
-        targets, codes.centre[n.name], codes.scale[n.name] = standardise([encode_all(n, a) for a in aligned], trs)
-        plain, everything = targets, targets
-        if not n.frozen:
-            raw, _, _ = standardise([summaries[n.name](a).astype(np.float32) for a in aligned], trs)
-            plain = leading_components(raw, trs, config.summary_components)
-            everything = [np.concatenate([h, s], 1) for h, s in zip(targets, plain, strict=True)]
-        inputs = leading_components(everything, trs, config.input_components)
-        for i, a in enumerate(aligned):
-            there = a.valid
-            codes.present[i][n.name] = there
-            codes.inputs[i][n.name] = inputs[i] * there[:, None]
-            codes.summaries[i][n.name] = plain[i] * there[:, None]
-            codes.targets[i][n.name] = targets[i] * there[:, None]
+        codes.projections[n.name] = fit_projection(encoded, trs, config)
+        for i, (a, e) in enumerate(zip(aligned, encoded, strict=True)):
+            codes.put(i, n.name, *e, a.valid)
+        progress("codes", done + 1, len(nets))
+    return codes
+
+
+def apply_codes(
+    timelines: Sequence[Timeline],
+    nets: Sequence[ModalityNets],
+    summaries: Summaries,
+    projections: Mapping[str, Projection],
+    progress: Progress,
+) -> Codes:
+    """Encode every run with trained front ends and projections; nothing is learned.
+
+    A modality that a run lacks is masked there: zeros, present nowhere.
+    """
+    codes = Codes.empty(len(timelines), projections)
+    for done, n in enumerate(nets):
+        for i, t in enumerate(timelines):
+            if n.name in t.aligned:
+                a = t.aligned[n.name]
+                codes.put(i, n.name, *encode_run(n, a, summaries), a.valid)
+            else:
+                codes.absent(i, n.name, t.grid.n_trs)
         progress("codes", done + 1, len(nets))
     return codes

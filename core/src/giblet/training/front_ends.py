@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import ModalityNets, RelativeLoss
+from giblet.nn import augmented
 from giblet.types import Aligned, Int
 
 
@@ -27,9 +29,10 @@ class FrontEndTask:
     """One modality's autoencoder on single TRs, 16 shuffled training TRs a step."""
 
     def __init__(
-        self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], batch: int, decay: float
+        self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], config: RunConfig
     ) -> None:
-        self.name, self.nets, self.relative, self.batch, self.decay = f"front-end {nets.kind}", nets, loss, batch, decay
+        self.name, self.nets, self.relative, self.config = f"front-end {nets.kind}", nets, loss, config.train
+        self.batch = config.train.front_end_batch
         self.module = nn.ModuleDict({"encoder": nets.encoder, "decoder": nets.decoder})
         self.train_parts = training_parts(timelines, nets.name)
         self.validation_parts = training_parts(timelines, nets.name, "validation")
@@ -40,21 +43,22 @@ class FrontEndTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters, lightly decayed."""
-        return [{"params": list(self.module.parameters()), "weight_decay": self.decay}]
+        return [{"params": list(self.module.parameters()), "weight_decay": self.config.front_end_decay}]
 
     def _read(self, parts: list[tuple[Aligned, Int]], part: int, trs: Int) -> tuple[Tensor, Tensor]:
         values, mask = parts[part][0].rows(trs, self.nets.spec.frames)
         return torch.from_numpy(values), torch.from_numpy(mask)
 
     def loss(self, step: int) -> Tensor:
-        """Relative loss of a random batch of training TRs."""
+        """Relative loss of a random batch of training TRs; what the encoder sees is augmented, its target is not."""
         per_epoch = max(1, len(self.index) // self.batch)
         epoch, k = divmod(step, per_epoch)
         order = torch.randperm(len(self.index), generator=torch.Generator().manual_seed(epoch)).tolist()
         chosen = [self.index[i] for i in order[k * self.batch : (k + 1) * self.batch]]
         rows = [self._read(self.train_parts, i, torch.tensor([t]).numpy()) for i, t in chosen]
         x, mask = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
-        return self.relative(self.nets.decoder(self.nets.encoder(x, mask)), x, mask)
+        code = self.nets.encoder(*augmented(x, mask, self.nets.spec, self.config.augment))
+        return self.relative(self.nets.decoder(code), x, mask)
 
     def validate(self) -> float:
         """Relative loss on the validation TRs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from giblet.config import RunConfig
 from giblet.errors import GibletError
 from giblet.training import checkpoint
+from giblet.training.averaging import Average, copied
+from giblet.training.balance import BALANCE_EVERY, Losses, equalised
 from giblet.types import Progress
 
 Log = Callable[[dict[str, Any]], None]
@@ -34,11 +37,11 @@ class Task(Protocol):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters to train, grouped by weight decay."""
 
-    def loss(self, step: int) -> Tensor:
-        """The training loss of one step."""
+    def loss(self, step: int) -> Tensor | Losses:
+        """The training loss of one step, or several by name."""
 
-    def validate(self) -> float:
-        """The score on validation blocks, lower is better."""
+    def validate(self) -> float | Mapping[str, float]:
+        """The score on validation blocks, lower is better; several by name count as their mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,25 @@ class Schedule:
     patience: int
     validate_every: int
     seed: int
+    average: float = 0.0
+    balance: bool = False
+    until: int | None = None
+    """Stop after this many steps and keep what is there: nothing is held out to judge by."""
+
+    @classmethod
+    def of(cls, config: RunConfig, steps: int, lr: float) -> Schedule:
+        """The schedule of a stage of a run."""
+        t = config.train
+        balance = t.balance == "gradnorm"
+        return cls(steps, lr, t.clip, t.patience, t.validate_every, config.seed, t.average, balance)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The best validation score, and the step that reached it."""
+
+    score: float
+    step: int
 
 
 def seed_step(seed: int, name: str, step: int) -> None:
@@ -66,10 +88,10 @@ def learning_rate(step: int, steps: int) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress) -> float:
+def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress) -> Fitted:
     """Train a stage, or go on with it; leaves the weights with the best validation score in the module.
 
-    Returns the best validation score.
+    Returns the best validation score and its step.
 
     Raises
     ------
@@ -79,44 +101,70 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
     optimizer = torch.optim.AdamW(task.parameter_groups(), lr=schedule.lr)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate(s, schedule.steps))
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    step, best, best_weights, stale = 0, math.inf, task.module.state_dict(), 0
+    average, scales = Average(task.module, schedule.average), dict[str, float]()
+    step, best, best_step, best_weights, stale = 0, math.inf, 0, task.module.state_dict(), 0
     if (state := checkpoint.load(path)) is not None:
         task.module.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
+        average.weights, scales = state["average"], state["scales"]
         step, best, best_weights, stale = state["step"], state["best"], state["best_weights"], state["stale"]
+        best_step = state["best_step"]
     saved, started, total = time.monotonic(), time.monotonic(), 0.0
-    while step < schedule.steps and stale < schedule.patience:
+    last = schedule.steps if schedule.until is None else schedule.until
+    while step < last and stale < schedule.patience:
         seed_step(schedule.seed, task.name, step)
         task.module.train()
-        loss = task.loss(step)
+        losses = as_losses(task.loss(step), task.name, parameters)
+        validates = (step + 1) % schedule.validate_every == 0 or step + 1 == last
+        measures = schedule.balance and step % BALANCE_EVERY == 0
+        norms = losses.norms() if validates or measures else {}
+        scales = equalised(norms) if measures else scales
+        loss = losses.total(scales)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
         optimizer.step()
         scheduler.step()
         step += 1
+        average.update(step)
         total += float(loss.detach())
-        progress(task.name, step, schedule.steps)
-        if step % schedule.validate_every and step != schedule.steps:
+        progress(task.name, step, last)
+        if not validates:
             continue
-        task.module.eval()
-        with torch.no_grad():
-            score = task.validate()
-        if not math.isfinite(score):
-            raise GibletError(f"{task.name}: the validation loss is {score} at step {step}; lower -o train.lr")
-        stale = 0 if score < best else stale + 1
-        if score < best:
-            best, best_weights = score, {k: v.clone() for k, v in task.module.state_dict().items()}
+        with average.in_place():
+            score, parts = validated(task) if schedule.until is None else (-float(step), {})  # the last is the best
+            if not math.isfinite(score):
+                raise GibletError(f"{task.name}: the validation loss is {score} at step {step}; lower -o train.lr")
+            stale = 0 if score < best else stale + 1
+            if score < best:
+                best, best_step, best_weights = score, step, copied(task.module)
         seconds = round(time.monotonic() - started, 2)
         mean = total / ((step - 1) % schedule.validate_every + 1)
-        log({"stage": task.name, "step": step, "train": mean, "validation": score, "seconds": seconds})
+        row = {"stage": task.name, "step": step, "train": mean, "validation": score, "seconds": seconds}
+        log(row | {"gradients": norms, "scales": scales, "parts": parts})
         total = 0.0
-        if time.monotonic() - saved > SAVE_EVERY_S or step == schedule.steps or stale >= schedule.patience:
-            weights = {"model": task.module.state_dict(), "best_weights": best_weights}
-            engine = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-            checkpoint.save(path, {**weights, **engine, "step": step, "best": best, "stale": stale})
+        if time.monotonic() - saved > SAVE_EVERY_S or step == last or stale >= schedule.patience:
+            weights = {"model": task.module.state_dict(), "best_weights": best_weights, "average": average.weights}
+            engine = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "scales": scales}
+            position = {"step": step, "best": best, "best_step": best_step, "stale": stale}
+            checkpoint.save(path, {**weights, **engine, **position})
             saved = time.monotonic()
     task.module.load_state_dict(best_weights)
     task.module.eval()
-    return best
+    return Fitted(best, best_step)
+
+
+def as_losses(loss: Tensor | Losses, name: str, parameters: Sequence[Tensor]) -> Losses:
+    """One loss is the only one of its stage, on all that the stage trains."""
+    return loss if isinstance(loss, Losses) else Losses({name: loss}, parameters)
+
+
+def validated(task: Task) -> tuple[float, dict[str, float]]:
+    """The validation score of a stage, and its parts if it has any."""
+    task.module.eval()
+    with torch.no_grad():
+        score = task.validate()
+    if isinstance(score, Mapping):
+        return sum(score.values()) / len(score), dict(score)
+    return score, {}

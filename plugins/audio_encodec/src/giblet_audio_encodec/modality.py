@@ -13,7 +13,7 @@ import numpy as np
 from giblet.errors import DataError
 from giblet.hookspecs import hookimpl
 from giblet.modality import Modality
-from giblet.types import Aligned, Array, Features, FeatureSpec, Source
+from giblet.types import Aligned, Array, Features, FeatureSpec, Source, Temporal
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ class AudioEncodec(Modality):
     kind: ClassVar[str] = "audio"
     unit: ClassVar[str] = "code"
     how: ClassVar[str] = "EnCodec decoder"
+    net_settings: ClassVar[frozenset[str]] = frozenset({"temporal"})
 
     weights: str = "facebook/encodec_24khz"
     """A name on the model hub, or a folder with `config.json` and `model.safetensors`."""
     bandwidth_kbps: float = Field(6.0, gt=0)
     """6 kbps are 8 codebooks of 1,024 with the default weights."""
+    temporal: Temporal = "own"
+    """What pools the 113 frames of a TR: convolutions and means over 16 places (own), or a module of the core."""
 
     def extract(self, source: Source) -> Iterator[Features]:
         """Codes of one sound stream, mixed to mono; a cut is encoded as a sound of its own.
@@ -79,7 +82,7 @@ class AudioEncodec(Modality):
         from giblet_audio_encodec.codec import load_codec
         from giblet_audio_encodec.nets import CodeEncoder
 
-        return CodeEncoder(spec, width, load_codec(self.weights).vectors(spec.size))
+        return CodeEncoder(spec, width, load_codec(self.weights).vectors(spec.size), self.temporal)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """[n, width] -> logits [n, F, C, K], coarse codebook first."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import ceil
 
 import torch
-from giblet.types import FeatureSpec
+from giblet.nn import build_temporal
+from giblet.types import FeatureSpec, Temporal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,25 +39,43 @@ class MultiScale(nn.Module):
         return x + self.mix(F.gelu(torch.cat([conv(x) for conv in self.convs], 1)))
 
 
-class CodeEncoder(nn.Module):
-    """[n, F, C] codes, [n, F] -> [n, D]: an embedding a codebook, multi-scale convolutions, means over 16 places."""
+class Places(nn.Module):
+    """[n, F, H], [n, F] -> [n, 16 H]: multi-scale convolutions, then means over 16 places, side by side."""
 
-    def __init__(self, spec: FeatureSpec, width: int, vectors: Tensor) -> None:
+    def __init__(self, frames: int, hidden: int) -> None:
+        super().__init__()
+        self.conv = MultiScale(hidden)
+        self.pool = ceil(frames / PLACES)
+        self.outputs = hidden * ceil(frames / self.pool)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, H], [n, F] -> [n, 16 H]."""
+        there = mask.unsqueeze(1).to(x.dtype)
+        refined = self.conv(x.transpose(1, 2) * there) * there
+        summed, count = (F.avg_pool1d(v, self.pool, ceil_mode=True) for v in (refined, there))
+        return (summed / count.clamp_min(1e-6)).flatten(1)
+
+
+class CodeEncoder(nn.Module):
+    """[n, F, C] codes, [n, F] -> [n, D]: an embedding a codebook, then the frames of the TR to one.
+
+    `temporal="own"` keeps `Places`; the other names are those of `giblet.nn.build_temporal`.
+    """
+
+    def __init__(self, spec: FeatureSpec, width: int, vectors: Tensor, temporal: Temporal = "own") -> None:
         super().__init__()
         classes = spec.num_classes or 1
         self.embed = nn.Embedding.from_pretrained(tokens(vectors, TOKEN).flatten(0, 1), freeze=False)
         self.offset = nn.Buffer(torch.arange(spec.size) * classes, persistent=False)
         self.frame = nn.Linear(spec.size * TOKEN, HIDDEN)
-        self.conv = MultiScale(HIDDEN)
-        self.pool = ceil(spec.frames / PLACES)
-        self.out = nn.Linear(HIDDEN * ceil(spec.frames / self.pool), width)
+        own = Places(spec.frames, HIDDEN) if temporal == "own" else None
+        self.pool = own or build_temporal(temporal, HIDDEN, spec.tr_s)
+        self.out = nn.Linear(own.outputs if own else HIDDEN, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, C], [n, F] -> [n, D]."""
-        there = mask.unsqueeze(1).to(self.out.weight.dtype)
-        frames = self.frame(self.embed(x.flatten(2).long() + self.offset).flatten(2)).transpose(1, 2) * there
-        summed, count = (F.avg_pool1d(v, self.pool, ceil_mode=True) for v in (self.conv(frames) * there, there))
-        return self.out((summed / count.clamp_min(1e-6)).flatten(1))
+        frames = self.frame(self.embed(x.flatten(2).long() + self.offset).flatten(2))
+        return self.out(self.pool(frames, mask))
 
 
 class CodeDecoder(nn.Module):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from giblet.hookspecs import hookimpl
 from giblet.modality import Modality
-from giblet.types import Aligned, Array, Features, FeatureSpec, Source
+from giblet.types import Aligned, Array, Features, FeatureSpec, Source, Temporal
 from pydantic import Field
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class AudioMel(Modality):
     kind: ClassVar[str] = "audio"
     unit: ClassVar[str] = "dB"
     how: ClassVar[str] = "Griffin-Lim (torch)"
+    net_settings: ClassVar[frozenset[str]] = frozenset({"centre_db", "scale_db", "temporal"})
 
     n_mels: Literal[80, 128] = 80
     rate_hz: int = Field(22_050, ge=8_000)
@@ -44,6 +45,8 @@ class AudioMel(Modality):
     centre_db: float = -40.0
     scale_db: float = Field(40.0, gt=0)
     """Speech and music lie between -80 and 0 dB, so the nets see -1 to 1."""
+    temporal: Temporal = "own"
+    """What pools the frames of a TR: patterns of time and pitch, and places in time (own), or a module of the core."""
 
     @property
     def mel(self) -> Mel:
@@ -82,8 +85,10 @@ class AudioMel(Modality):
 
     def encode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """[n, F, M] dB -> [n, width], by convolutions that keep time inside the TR."""
-        from giblet_audio_mel.nets import MelEncoder
+        from giblet_audio_mel.nets import MelEncoder, PooledMelEncoder
 
+        if self.temporal != "own":
+            return PooledMelEncoder(spec, width, self.centre_db, self.scale_db, self.temporal)
         return MelEncoder(spec, width, self.centre_db, self.scale_db)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import ceil
 
 import torch
-from giblet.types import FeatureSpec
+from giblet.nn import build_temporal
+from giblet.types import FeatureSpec, TemporalModule
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 CHANNELS = (32, 48, 64)
 STRIDE = 8
@@ -40,20 +42,25 @@ class Cosine(nn.Module):
         self.gain = nn.Buffer(size, persistent=False)
 
 
+def stem(bands: int) -> nn.Sequential:
+    """Three strided convolutions over the frames, [n, M + 1, F] -> [n, 64, F / 8]; the last channel in is the mask."""
+    a, b, c = CHANNELS
+    return nn.Sequential(
+        nn.Conv1d(bands + 1, a, 5, 2, 2), nn.GELU(),
+        nn.Conv1d(a, b, 5, 2, 2), nn.GELU(),
+        nn.Conv1d(b, c, 5, 2, 2), nn.GELU(),
+    )  # fmt: skip
+
+
 class MelEncoder(Cosine):
     """[n, F, M] dB, [n, F] -> [n, D]: coefficients of the patterns, plus three strided convolutions over time."""
 
     def __init__(self, spec: FeatureSpec, width: int, centre_db: float, scale_db: float) -> None:
         super().__init__(spec, width)
         self.centre_db, self.scale_db = centre_db, scale_db
-        a, b, c = CHANNELS
-        self.conv = nn.Sequential(
-            nn.Conv1d(spec.size + 1, a, 5, 2, 2), nn.GELU(),
-            nn.Conv1d(a, b, 5, 2, 2), nn.GELU(),
-            nn.Conv1d(b, c, 5, 2, 2), nn.GELU(),
-        )  # fmt: skip
+        self.conv = stem(spec.size)
         self.mix = nn.Linear(self.gain.numel(), width)
-        self.more = nn.Linear(c * ceil(spec.frames / STRIDE), width, bias=False)
+        self.more = nn.Linear(CHANNELS[-1] * ceil(spec.frames / STRIDE), width, bias=False)
         nn.init.eye_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
         nn.init.zeros_(self.more.weight)
@@ -65,6 +72,27 @@ class MelEncoder(Cosine):
         smooth = (self.time @ x @ self.band.T * self.gain).flatten(1)
         local = self.conv(torch.cat([x, there], -1).transpose(1, 2))
         return self.mix(smooth) + self.more(local.flatten(1))
+
+
+class PooledMelEncoder(nn.Module):
+    """[n, F, M] dB, [n, F] -> [n, D]: strided convolutions, then places of 8 frames pooled by a temporal module."""
+
+    def __init__(
+        self, spec: FeatureSpec, width: int, centre_db: float, scale_db: float, temporal: TemporalModule
+    ) -> None:
+        super().__init__()
+        self.centre_db, self.scale_db = centre_db, scale_db
+        self.conv = stem(spec.size)
+        self.pool = build_temporal(temporal, CHANNELS[-1], spec.tr_s)
+        self.out = nn.Linear(CHANNELS[-1], width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, M], [n, F] -> [n, D]."""
+        there = mask.unsqueeze(-1).to(self.out.weight.dtype)
+        x = (x.to(there.dtype).flatten(2) - self.centre_db) / self.scale_db * there
+        places = self.conv(torch.cat([x, there], -1).transpose(1, 2)).transpose(1, 2)
+        kept = F.max_pool1d(there.transpose(1, 2), STRIDE, ceil_mode=True)[:, 0] > 0
+        return self.out(self.pool(places, kept))
 
 
 class MelDecoder(Cosine):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from giblet import Aligned, Features, FeatureSpec, Modality, Source, hookimpl
-from giblet.types import Array
+from giblet.types import Array, Temporal
 from pydantic import AfterValidator, Field
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Video2DCNN(Modality):
     name = "video_2dcnn"
     kind = "video"
     unit = "level"
+    net_settings: ClassVar[frozenset[str]] = frozenset(
+        {"net_frames", "net_width", "net_height", "channels", "temporal"}
+    )
 
     width_px: Annotated[int, Field(ge=16)] = 160
     height_px: Annotated[int, Field(ge=16)] = 90
@@ -37,6 +40,8 @@ class Video2DCNN(Modality):
     net_width: Annotated[int, Field(ge=0)] = 80
     net_height: Annotated[int, Field(ge=0)] = 45
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128, 256)
+    temporal: Temporal = "own"
+    """What pools the frames: mean, drift and mean change (own), or a module of the core."""
 
     def extract(self, source: Source) -> Iterator[Features]:
         """Frames at their own rate and times, uint8 [N, H, W, 3]."""
@@ -48,7 +53,7 @@ class Video2DCNN(Modality):
         """Frames of a TR to its code."""
         from giblet_video_2dcnn.nets import Encoder
 
-        return Encoder(self.net_size(spec), self.channels, width)
+        return Encoder(self.net_size(spec), self.channels, width, self.temporal, spec.tr_s)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """A code to all frames of its TR, [n, F, H, W, 3] in 0..255."""

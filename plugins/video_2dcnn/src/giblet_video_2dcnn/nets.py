@@ -5,13 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import CoarseDecoder, CoarseEncoder, clip_statistics, decoded_frames, to_clip
+from giblet.nn import CoarseDecoder, CoarseEncoder, build_temporal, clip_statistics, decoded_frames, to_clip
+from giblet.types import Temporal
 from torch import Tensor, nn
 
 POOLED = 32
 """Channels that leave the convolutions for the dense layer."""
 DETAIL = 0.05
 """How much of the picture the convolutions make before they are trained."""
+HIDDEN = 256
+"""D of the temporal modules."""
 
 
 def halves(length: int, times: int) -> list[int]:
@@ -28,31 +31,49 @@ def block(conv: nn.Module, channels: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.GroupNorm(groups, channels), nn.ReLU())
 
 
-class Encoder(nn.Module):
-    """[n, F, H, W, 3], [n, F] -> [n, D]: each frame by itself, then what stays, what drifts and what changes in a TR.
+class StayDriftChange(nn.Module):
+    """[n, K, C], [n, K] -> [n, 3 C]: the mean over the frames, late ones against early ones, and mean change."""
 
-    The first units are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, K, C], [n, K] -> [n, 3 C]; the clip is full wherever it is there at all."""
+        late = torch.linspace(-1, 1, x.shape[1], device=x.device)[None, :, None]
+        return torch.cat([x.mean(1), (x * late).mean(1), x.diff(dim=1).abs().mean(1)], 1)
+
+
+class Encoder(nn.Module):
+    """[n, F, H, W, 3], [n, F] -> [n, D]: each frame by itself, then the frames of the TR to one.
+
+    `temporal="own"` keeps `StayDriftChange`; the other names are those of `giblet.nn.build_temporal`. The first units
+    are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
     """
 
-    def __init__(self, size_KHW: tuple[int, int, int], channels: tuple[int, ...], width: int) -> None:
+    def __init__(
+        self,
+        size_KHW: tuple[int, int, int],
+        channels: tuple[int, ...],
+        width: int,
+        temporal: Temporal = "own",
+        tr_s: float | None = None,
+    ) -> None:
         super().__init__()
         self.size_KHW, self.measured = size_KHW, min(15, width // 2)
         steps = pairwise((3, *channels))
         self.frame = nn.Sequential(*(block(nn.Conv2d(a, b, 3, stride=2, padding=1), b) for a, b in steps))
         self.narrow = nn.Conv2d(channels[-1], POOLED, 1)
-        cells = halves(size_KHW[1], len(channels))[-1] * halves(size_KHW[2], len(channels))[-1]
-        self.dense = nn.Sequential(
-            nn.LayerNorm(3 * POOLED * cells), nn.Linear(3 * POOLED * cells, width - self.measured)
-        )
+        values = POOLED * halves(size_KHW[1], len(channels))[-1] * halves(size_KHW[2], len(channels))[-1]
+        own = temporal == "own"
+        self.enter = nn.Identity() if own else nn.Linear(values, HIDDEN)
+        self.pool = StayDriftChange() if own else build_temporal(temporal, HIDDEN, tr_s)
+        pooled = 3 * values if own else HIDDEN
+        self.dense = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width - self.measured))
         self.coarse = CoarseEncoder(width - self.measured)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, H, W, 3], [n, F] -> [n, D]."""
         clip = to_clip(x, mask, *self.size_KHW)
         y = self.narrow(self.frame((clip - 0.5).flatten(0, 1) * 4)).unflatten(0, clip.shape[:2])
-        late = torch.linspace(-1, 1, y.shape[1], device=y.device)[None, :, None, None, None]
-        pooled = torch.stack([y.mean(1), (y * late).mean(1), y.diff(dim=1).abs().mean(1)], 1).flatten(1)
-        learned = self.coarse(clip) + self.dense(pooled)
+        there = mask.any(1, keepdim=True).expand(-1, y.shape[1])
+        learned = self.coarse(clip) + self.dense(self.pool(self.enter(y.flatten(2)), there))
         return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from giblet import Aligned, Features, FeatureSpec, Modality, Source, hookimpl
-from giblet.types import Array
+from giblet.types import Array, Temporal
 from pydantic import AfterValidator, Field, model_validator
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class VideoS3D(Modality):
     name = "video_s3d"
     kind = "video"
     unit = "level"
+    net_settings: ClassVar[frozenset[str]] = frozenset(
+        {"net_frames", "net_width", "net_height", "channels", "net", "weights", "finetune", "temporal"}
+    )
 
     width_px: Annotated[int, Field(ge=16)] = 160
     height_px: Annotated[int, Field(ge=16)] = 90
@@ -42,6 +45,8 @@ class VideoS3D(Modality):
     net: Literal["light", "full"] = "light"
     weights: str = "none"
     finetune: bool = False
+    temporal: Temporal = "own"
+    """What pools the frames of the light net: time halved twice, then thirds (own), or a module of the core."""
 
     def extract(self, source: Source) -> Iterator[Features]:
         """Frames at their own rate and times, uint8 [N, H, W, 3]."""
@@ -62,7 +67,7 @@ class VideoS3D(Modality):
         from giblet_video_s3d.nets import Encoder
 
         if self.net == "light":
-            return Encoder(self.net_size(spec), self.channels, width)
+            return Encoder(self.net_size(spec), self.channels, width, self.temporal, spec.tr_s)
         from giblet_video_s3d.full import FullEncoder
 
         frames, height, side = self.net_frames or max(2, spec.frames), spec.shape[0], spec.shape[1]
@@ -86,6 +91,8 @@ class VideoS3D(Modality):
     def _weights_have_a_net(self) -> Self:
         if self.net == "light" and self.weights != "none":
             raise ValueError(f"weights={self.weights!r} belong to the full S3D; add net=full or leave weights out")
+        if self.net == "full" and self.temporal != "own":
+            raise ValueError(f"temporal={self.temporal!r} needs net=light: the full S3D leaves two moments of a TR")
         return self
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:

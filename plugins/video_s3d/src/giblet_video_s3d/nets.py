@@ -5,13 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import CoarseDecoder, CoarseEncoder, clip_statistics, decoded_frames, to_clip
+from giblet.nn import CoarseDecoder, CoarseEncoder, build_temporal, clip_statistics, decoded_frames, to_clip
+from giblet.types import Temporal
 from torch import Tensor, nn
 
 POOLED = 24
 """Channels between the convolutions and the dense layers."""
 DETAIL = 0.05
 """How much of the picture the convolutions make before they are trained."""
+HIDDEN = 256
+"""D of the temporal modules."""
 Size = tuple[int, int, int]
 
 
@@ -67,25 +70,68 @@ class SeparableStepBack(nn.Module):
         return self.norms[1](self.space(x, output_size=picture).unflatten(0, (n, k)).transpose(1, 2))
 
 
+class Thirds(nn.Module):
+    """[n, C, K, h, w], [n, K] -> [n, P]: means over 3 x 3 x 5 cells of time and space, one after another."""
+
+    outputs = POOLED * 45
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = nn.AdaptiveAvgPool3d((3, 3, 5))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, C, K, h, w], [n, K] -> [n, P]; the clip is full wherever it is there at all."""
+        return self.cells(x).flatten(1)
+
+
+class OverFrames(nn.Module):
+    """[n, C, K, h, w], [n, K] -> [n, P]: means over 3 x 5 cells of space in each frame, pooled by a temporal module."""
+
+    outputs = HIDDEN
+
+    def __init__(self, temporal: Temporal, tr_s: float | None) -> None:
+        super().__init__()
+        self.cells, self.enter = nn.AdaptiveAvgPool3d((None, 3, 5)), nn.Linear(POOLED * 15, HIDDEN)
+        self.pool = build_temporal(temporal, HIDDEN, tr_s)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, C, K, h, w], [n, K] -> [n, P]."""
+        return self.pool(self.enter(self.cells(x).transpose(1, 2).flatten(2)), mask)
+
+
 class Encoder(nn.Module):
     """[n, F, H, W, 3], [n, F] -> [n, D]: a clip through separable convolutions; frames in order, motion kept.
 
-    The first units are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
+    `temporal="own"` halves time twice and keeps `Thirds` of it; the names of `giblet.nn.build_temporal` keep every
+    frame up to the module that pools them. The first units are `clip_statistics`: motion, contrast and colour stay
+    linear in the code whatever else is learned.
     """
 
-    def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int) -> None:
+    def __init__(
+        self,
+        size_KHW: Size,
+        channels: tuple[int, ...],
+        width: int,
+        temporal: Temporal = "own",
+        tr_s: float | None = None,
+    ) -> None:
         super().__init__()
         self.size_KHW, self.measured = size_KHW, min(15, width // 2)
+        own = temporal == "own"
         steps = enumerate(pairwise((3, *channels)))
-        self.steps = nn.Sequential(*(SeparableStep(a, b, 3 if i else 5, 2 if i else 1) for i, (a, b) in steps))
-        self.narrow = nn.Sequential(nn.Conv3d(channels[-1], POOLED, 1), nn.AdaptiveAvgPool3d((3, 3, 5)), nn.Flatten())
-        self.dense = nn.Sequential(nn.LayerNorm(POOLED * 45), nn.Linear(POOLED * 45, width - self.measured))
+        self.steps = nn.Sequential(*(SeparableStep(a, b, 3 if i else 5, 2 if i and own else 1) for i, (a, b) in steps))
+        self.narrow = nn.Conv3d(channels[-1], POOLED, 1)
+        self.pool = Thirds() if own else OverFrames(temporal, tr_s)
+        outputs = self.pool.outputs
+        self.dense = nn.Sequential(nn.LayerNorm(outputs), nn.Linear(outputs, width - self.measured))
         self.coarse = CoarseEncoder(width - self.measured)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """[n, F, H, W, 3], [n, F] -> [n, D]."""
         clip = to_clip(x, mask, *self.size_KHW)
-        learned = self.coarse(clip) + self.dense(self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2))))
+        there = mask.any(1, keepdim=True).expand(-1, clip.shape[1])
+        seen = self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2)))
+        learned = self.coarse(clip) + self.dense(self.pool(seen, there))
         return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from giblet.report import legend
 from giblet.report.figures import bars, svg
-from giblet.report.markup import Html, Section, figure, html, number, table, tag
+from giblet.report.markup import Html, Section, figure, html, number, paragraphs, table, tag
 from giblet.report.run_folder import RunFolder
 
 SCORES = {
@@ -14,6 +14,7 @@ SCORES = {
     "ridge_r": "FIR ridge",
     "banded_r": "banded ridge",
     "summary_ridge_r": "ridge on summaries",
+    "summary_banded_r": "banded ridge on summaries",
     "training_mean_r": "training mean",
 }
 
@@ -33,7 +34,8 @@ def render(run: RunFolder) -> Section | None:
     group = fmri.get("group") or {}
     head = ["measure", "single subjects, mean", *(["group mean"] if group else [])]
     rows = [[title, *([c.get(key) for c in ([fmri, group] if group else [fmri])])] for key, title in _titles(fmri)]
-    parts = [_picture(fmri), table("Key numbers on held-out test blocks", head, rows), _legend(fmri)]
+    shown = table("Key numbers on held-out test blocks", head, rows)
+    parts = [_picture(fmri), shown, paragraphs(*_intervals(fmri)), _legend(fmri)]
     return Section("key", "Key numbers", html(parts))
 
 
@@ -43,6 +45,17 @@ def _titles(fmri: dict[str, Any]) -> list[tuple[str, str]]:
     named.append(("ceiling", f"ceiling ({kind})" if kind else "ceiling"))
     more = {"ceiling_ratio": "model r / ceiling", "null_p95": "null, 95th percentile", "p": "p"}
     return named + [(k, v) for k, v in more.items() if k in fmri]
+
+
+def _intervals(fmri: dict[str, Any]) -> list[str]:
+    """How sure the mean and its distance from the best ridge are."""
+    if not fmri.get("interval"):
+        return []
+    (low, high), (a, b) = fmri["interval"], fmri["gain_interval"]
+    return [
+        f"90% interval of the model's r over people and pieces of 30 s of the test blocks: {number(low)} to "
+        f"{number(high)}. Model minus best ridge: {number(fmri['gain'])} ({number(a)} to {number(b)})."
+    ]
 
 
 def _picture(fmri: dict[str, Any]) -> Html:

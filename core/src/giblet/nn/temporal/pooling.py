@@ -1,4 +1,4 @@
-"""Time inside a TR: pooling over the frames that are there, and a place for each frame on the way back."""
+"""Frames of a TR to one vector and back, without anything learned about their order on the way in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Average [n, F, D] over the frames that mask [n, F] says are there; 0 where a TR has none."""
     weight = mask.to(x.dtype).unsqueeze(-1)
     return (x * weight).sum(1) / weight.sum(1).clamp_min(1.0)
+
+
+class Mean(nn.Module):
+    """The baseline `mean`: [n, F, D], [n, F] -> [n, D]; the order of the frames is lost."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, D], [n, F] -> [n, D]."""
+        return masked_mean(x, mask)
 
 
 class FrameAxis(nn.Module):

@@ -1,0 +1,120 @@
+"""`giblet lesion`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from giblet.cli.figures import row
+from giblet.cli.progress import progress_bars
+from giblet.errors import ConfigError
+
+SOURCES = {"from_measured": "measured scans", "from_predicted": "predicted scans with a scan's noise"}
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--region", "regions", metavar="NAME", multiple=True, help="Name in the study's atlas; several together.")
+@click.option("--network", "networks", metavar="NAME", multiple=True, help="Network of the study's atlas.")
+@click.option("--mask", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="NIfTI on the scans' grid.")
+@click.option("--sphere", metavar="X,Y,Z,R", default=None, help="Centre and radius in mm of the scans' world space.")
+@click.option("--component", "components", metavar="N", type=int, multiple=True, help="Of a compressed brain space.")
+@click.option("--only", is_flag=True, help="Keep it alone: ablate everything else.")
+@click.option(
+    "--how", type=click.Choice(["resample", "zero", "mean"]), default="resample", help="What stands in its place."
+)
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, help="Share that is ablated.")
+@click.option("--draws", type=click.IntRange(min=1), default=4, help="Moments that ablated values are taken from.")
+@click.option("--random", type=click.IntRange(min=0), default=1000, help="Matched random lesions to compare with.")
+@click.option("--study", type=click.Path(path_type=Path), default=None, help="Its study.toml, if files have moved.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/lesion"), help="Folder of the results.")
+@click.option("--json", "as_json", is_flag=True, help="Print lesion.json.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def command(
+    run: Path,
+    regions: Sequence[str],
+    networks: Sequence[str],
+    mask: Path | None,
+    sphere: str | None,
+    components: Sequence[int],
+    study: Path | None,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Take a part of the brain away in a finished RUN, and see what each modality loses.
+
+    Also writes the film as it is seen without that part, and by it alone.
+    """
+    from giblet.data.study import load_study
+    from giblet.pipeline.lesion import Options, lesion_run
+    from giblet.pipeline.lesion_target import Wanted
+    from giblet.plugins import Registry
+
+    wanted = Wanted(regions, networks, mask, None if sphere is None else parse_sphere(sphere), components)
+    registry = Registry.discover()
+    registry.load_wrappers()
+    moved = None if study is None else load_study(study)
+    with progress_bars(quiet=quiet) as progress:
+        told = lesion_run(run, wanted, Options(**options), out, registry, progress, moved)
+    if as_json:
+        click.echo((out / "lesion.json").read_text(encoding="utf-8"))
+        return
+    print_lesion(told)
+    click.echo(out / "lesion.json")
+
+
+def parse_sphere(text: str) -> tuple[float, float, float, float]:
+    """`X,Y,Z,R` in mm.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else.
+    """
+    try:
+        x, y, z, radius = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--sphere {text!r} is not X,Y,Z,R in mm, for example --sphere=-12,-80,4,15") from None
+    return x, y, z, radius
+
+
+def print_lesion(told: dict[str, Any]) -> None:
+    """What a lesion costs, from both sources, and what must be known of it."""
+    kept = ", all else ablated" if told["settings"]["only"] else ""
+    click.echo(f"{told['lesion']}: {told['n_units']} of {told['of_units']} {told['units']}{kept}")
+    widths = (14, 10, 10, 10, 12, 22, 9)
+    for source, title in SOURCES.items():
+        click.echo(f"\nfrom {title}")
+        click.echo(row(("", "intact", "lesion", "effect", "on codes", "95 % interval", "p"), widths))
+        for name, m in told["modalities"].items():
+            click.echo(_line(name, m if source == "from_measured" else m["from_predicted"], widths))
+        for x in told["interactions"][source]:
+            low, high = x["interval"]
+            (a, b), (m, n) = x["regions"], x["modalities"]
+            tested = f"{x['estimate']:.4f} [{low:.4f}, {high:.4f}], Holm's p {x['p_holm']:.4f}"
+            click.echo(f"  ({m} - {n}) x ({a} - {b}): {tested}")
+    match = told["matching"]
+    if match and match["n"]:
+        click.echo(f"\np: against {match['n']} random lesions as large, as connected, and beside it")
+        if match["within_tolerance"] is not None:
+            click.echo(
+                f"   ceiling {match['random_ceiling']:.3f} (the lesion's {match['region_ceiling']:.3f}), "
+                f"{match['within_tolerance']:.0%} of them within {match['tolerance']:g}"
+            )
+    for warning in told["warnings"]:
+        click.echo(f"warning: {warning}")
+    for note in told["notes"]:
+        click.echo(f"note: {note}", err=True)
+
+
+def _line(name: str, m: dict[str, Any], widths: Sequence[int]) -> str:
+    known = (name, m["intact"], m["lesion"], m["effect"])
+    if not m["decodable"]:
+        return row((*known, "not decodable", None, None), widths)
+    low, high = m["code_interval"]
+    return row((*known, f"{m['code_effect']:.4f}", f"[{low:.4f}, {high:.4f}]", m["p"]), widths)

@@ -1,0 +1,101 @@
+"""An unseen film as a model reads it: on its clock, with what it has of the model's modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+
+from giblet import stages
+from giblet.alignment.grid import stop_s
+from giblet.data.dataset import Timeline
+from giblet.data.split import MIN_TRS, Block
+from giblet.data.study import Stimulus
+from giblet.errors import ConfigError, DataError
+from giblet.modality import Modality
+from giblet.pipeline.prepare import open_store
+from giblet.pipeline.reopen import Reopened
+from giblet.pipeline.scans import block_cleaning
+from giblet.types import Features, FeatureSpec, Progress, Source, TRGrid
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film as a model reads it: on its clock, with the modalities that it has, and why others are missing."""
+
+    timeline: Timeline
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: int | None, progress: Progress) -> Film:
+    """Extract and align what the film has of the model's modalities; the others are missing, each with its reason.
+
+    What cleaning takes out of a scan as long as the film is taken out of its prediction too; of a film of fewer than 20
+    TRs it would take everything, so that nothing is.
+
+    Raises
+    ------
+    ConfigError
+        If it has none of them, or fewer TRs than asked for.
+    DataError
+        If its features are of another shape than those that the model was trained on.
+    """
+    sources, missing = sources_of(again.modalities, stimulus)
+    if not sources:
+        raise ConfigError(f"{stimulus.name} has nothing that the model reads: {'; '.join(missing.values())}")
+    open_store(again.registry)
+    features = {}
+    for done, (key, source) in enumerate(sources.items()):
+        features[key] = stages.extract(again.registry, again.modalities[key], source)
+        _require_shape(key, features[key], again.blueprint.specs[key])
+        progress("extract", done + 1, len(sources))
+    grid = _grid(stimulus.name, features, again.blueprint.tr_s, offset_s, n_trs)
+    aligned = {k: stages.align(again.registry, again.modalities[k], f, grid) for k, f in features.items()}
+    timeline = Timeline(stimulus.name, grid, (Block("test", 0, grid.n_trs),), aligned)
+    if grid.n_trs >= MIN_TRS:
+        timeline = replace(timeline, cleaning=block_cleaning(again.brain, timeline))
+    return Film(timeline, missing)
+
+
+def sources_of(modalities: Mapping[str, Modality], stimulus: Stimulus) -> tuple[dict[str, Source], dict[str, str]]:
+    """The file and stream of each modality that is there, and what to say of each that is not."""
+    sources, missing = {}, {}
+    for key, modality in modalities.items():
+        path = stimulus.files.get(modality.kind)
+        if key in stimulus.features:
+            sources[key] = Source(stimulus.features[key].path)
+        elif path is None:
+            missing[key] = f"no {key} was given"
+        elif not _has_stream(modality.kind, path):
+            missing[key] = f"{path.name} has no {key}"
+        else:
+            sources[key] = Source(path, stimulus.streams.get(modality.kind))
+    return sources, missing
+
+
+def _has_stream(kind: str, path: Path) -> bool:
+    """Whether a film has pictures or sound; files of other kinds hold what they are named for."""
+    from giblet.media import audio_streams, video_streams
+
+    found = {"video": video_streams, "audio": audio_streams}.get(kind)
+    return found is None or bool(found(path))
+
+
+def _require_shape(key: str, features: Features, spec: FeatureSpec) -> None:
+    if features.values.shape[1:] != spec.shape:
+        found, wanted = ("x".join(map(str, shape)) or "1" for shape in (features.values.shape[1:], spec.shape))
+        raise DataError(f"{key} has {found} values a sample, the model was trained on {wanted}; give features alike")
+
+
+def _grid(name: str, features: Mapping[str, Features], tr_s: Fraction, offset_s: Fraction, asked: int | None) -> TRGrid:
+    every = list(features.values())
+    end = max(stop_s(f) for f in [f for f in every if f.durations is None] or every)
+    there = ceil((end - offset_s) / tr_s)
+    if there < 1 or (asked is not None and not 1 <= asked <= there):
+        raise ConfigError(
+            f"{name} ends at {float(end):.1f} s: from --offset {float(offset_s):g} on there are {max(there, 0)} TRs of "
+            f"{float(tr_s):g} s, and {asked or 'at least 1'} cannot be predicted"
+        )
+    return TRGrid(tr_s, asked or there, offset_s)

@@ -1,0 +1,127 @@
+"""Which clip of the test blocks was it: codes read from measured scans against the true ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from giblet.analysis.decode import Reader
+from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each
+from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, tr_texts
+from giblet.analysis.scores import Mask
+from giblet.data.split import Block
+from giblet.errors import DataError
+from giblet.model import ModalityNets, person_drive, run_drive
+from giblet.types import Array, Float, Int
+
+SCORES = ("top1", "top5", "two_way")
+NAMES = (*SCORES, "chance_top1", "chance_top5", "set_size", "n_clips", "p", "null_kind")
+
+
+def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
+    """The `identification` of one modality in metrics.json.
+
+    The figures are those of everybody's scans read together (the mean over people of the latents); `people` those of
+    each person's scan alone, their mean with an interval over clips and people; `by_encoding` those of the mean scan
+    compared with what this modality alone predicts.
+    """
+    blocks = _end_to_end(reader)
+    target = np.concatenate([reader.codes.targets[i][n.name][b.trs] for i, b in reader.places()])
+    tr_s = float(reader.timelines[0].grid.tr_s)
+    try:
+        exclude = indistinct(reader, target, blocks, tr_s)
+        found = identify(_decoded(n, reader), target, blocks, tr_s, exclude=exclude, seed=reader.config.seed)
+    except DataError as error:  # the test block is too short for two clips far enough apart: said, not scored
+        return dict.fromkeys(NAMES) | {"note": str(error)}
+    return {name: getattr(found, name) for name in NAMES} | {
+        "interval": list(found.two_way_interval),
+        "top1_interval": list(found.top1_interval),
+        "people": _people(n, reader, target, blocks, exclude),
+        "by_encoding": _by_encoding(n, reader, blocks, exclude),
+    }
+
+
+def indistinct(reader: Reader, target: Float, blocks: list[slice], tr_s: float) -> Mask:
+    """Which clips may not be told apart, [n, n]: one scene, the same words, or the same features of this modality."""
+    clips = clip_slices(blocks, CLIP_S, tr_s)
+    if not clips:
+        return np.zeros((0, 0), bool)
+    alike = alike_in_features(target, clips)
+    for name in reader.timelines[0].aligned:
+        texts, segment = _annotated(reader, name)
+        alike |= alike_in_text(texts, segment, clips)
+    return alike
+
+
+def _annotated(reader: Reader, name: str) -> tuple[list[str], Int]:
+    """Text and number of the annotated segment of each test TR, [T] each; no number stands in two runs."""
+    written = [tr_texts(t.aligned[name]) for t in reader.timelines]
+    first = np.cumsum([0, *(len(w) for w in written)])
+    numbers = [np.where(s > 0, s + at, 0) for s, at in zip(map(segments, written), first, strict=False)]
+    texts = [text for i, b in reader.places() for text in written[i][b.trs]]
+    return texts, np.concatenate([numbers[i][b.trs] for i, b in reader.places()])
+
+
+def _end_to_end(reader: Reader) -> list[slice]:
+    """The test blocks laid end to end."""
+    lengths = [b.stop - b.start for _, b in reader.places()]
+    edges = np.cumsum([0, *lengths])
+    return [slice(int(a), int(a) + n) for a, n in zip(edges, lengths, strict=False)]
+
+
+def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> Array:
+    """Codes [T, W] of all test blocks read from one person's measured scans, or from everybody's."""
+    parts = []
+    for i, block in reader.places():
+        z = (
+            reader.group_latent("measured", i, block)
+            if subject is None
+            else reader.latent("measured", i, block, subject)
+        )
+        parts.append(reader.model.rebuild(z)[n.name].detach().numpy())
+    return np.concatenate(parts)
+
+
+def _people(n: ModalityNets, reader: Reader, target: Float, blocks: list[slice], exclude: Mask) -> dict[str, Any]:
+    """Mean over the people who were scanned in all test blocks, and its interval over people and clips."""
+    scanned = [set(reader.timelines[i].scans) for i, _ in reader.places()]
+    people = sorted(set.intersection(*scanned))
+    if not people:
+        return {"n": 0}
+    each = identify_each(
+        [_decoded(n, reader, s) for s in people], target, blocks, float(reader.timelines[0].grid.tr_s), exclude=exclude
+    )
+    out: dict[str, Any] = {"n": len(people)}
+    for name, scores in zip(SCORES, each, strict=True):
+        out[name] = float(scores.mean())
+        out[f"{name}_interval"] = list(bootstrap_interval(scores, seed=reader.config.seed))
+    return out
+
+
+def _by_encoding(n: ModalityNets, reader: Reader, blocks: list[slice], exclude: Mask) -> dict[str, Any]:
+    """Clips told apart in brain space: the mean scan against the mean prediction from this modality alone.
+
+    The way of Kay et al. 2008, doi:10.1038/nature06713; nothing is read back. Empty where people's voxels are not the
+    same places.
+    """
+    pairs = [_mean_scans(n, reader, i, b) for i, b in reader.places()]
+    if any(pair is None for pair in pairs):
+        return {}
+    scans, alone = (np.concatenate(parts) for parts in zip(*(p for p in pairs if p is not None), strict=True))
+    tr_s = float(reader.timelines[0].grid.tr_s)
+    found = identify(scans, alone, blocks, tr_s, exclude=exclude, seed=reader.config.seed)
+    return {name: getattr(found, name) for name in (*SCORES, "p")} | {"interval": list(found.two_way_interval)}
+
+
+def _mean_scans(n: ModalityNets, reader: Reader, run: int, block: Block) -> tuple[Array, Array] | None:
+    """Mean over people of the scans of a block and of what a modality alone predicts for it, [T, V] each."""
+    t, model = reader.timelines[run], reader.model
+    if len({y.shape for y in t.scans.values()}) != 1:
+        return None
+    with torch.no_grad():
+        drive = run_drive(model, reader.codes, run, [other for other in model.names if other != n.name])
+        each = [(k, person_drive(model, drive, t, k)) for k, s in enumerate(model.subjects) if s in t.scans]
+        guess = torch.stack([model.brain(d[block.trs].unsqueeze(0), k)[0] for k, d in each]).mean(0).numpy()
+    return np.mean([y[block.trs] for y in t.scans.values()], axis=0), guess

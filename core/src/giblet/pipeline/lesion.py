@@ -1,0 +1,180 @@
+"""A lesion of a finished run: what each modality loses, and the film as it is seen without a region and by it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from giblet import stages
+from giblet.analysis.decode import Reader
+from giblet.analysis.lesions import SOURCES, Ablation, How, Lesions, Plan, Space, lesion_table
+from giblet.analysis.lesions.table import MOST_REGIONS
+from giblet.analysis.scores import Real
+from giblet.data.study import Study
+from giblet.pipeline.folder import RunFolder
+from giblet.pipeline.lesion_target import Target, Wanted, compared, find_target
+from giblet.pipeline.lesions import space_of
+from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.reconstruct import cut, decoded, stretch
+from giblet.pipeline.regions import Masks, read_atlas
+from giblet.pipeline.reopen import reopen_with_data
+from giblet.pipeline.results import open_results
+from giblet.plugins import Registry
+from giblet.types import Progress
+
+MARKER = "lesion.json"
+MAP = "lesion.png"
+WELL_MATCHED = 0.9
+"""Share of random lesions within the tolerance of the region's ceiling below which the table warns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the lesion is made and tested."""
+
+    how: How = "resample"
+    strength: float = 1.0
+    draws: int = 4
+    random: int = 1000
+    only: bool = False
+
+
+def lesion_run(
+    run: Path,
+    wanted: Wanted,
+    options: Options,
+    out: Path,
+    registry: Registry,
+    progress: Progress,
+    moved: Study | None = None,
+) -> dict[str, Any]:
+    """Lesion a finished run, and write `lesion.json` (returned), a map and the films into `out`.
+
+    `moved` is its study, if the files are not where they were.
+
+    Raises
+    ------
+    ConfigError, DataError, PluginError
+        As `reopen_with_data`, `find_target` and `read_atlas`, or if `out` holds something else.
+    """
+    study, inputs, trained, reader = reopen_with_data(run, registry, progress, moved)
+    assert inputs.brain is not None
+    atlas = read_atlas(study.atlas, study.labels, inputs.brain)
+    voxels = next(y.shape[1] for t in inputs.timelines for y in t.scans.values())
+    target = find_target(wanted, atlas, inputs.brain, trained.model, voxels)
+    folder = RunFolder(open_results(out, MARKER))
+    regions, notes = _compared(target, {} if atlas is None else atlas.masks(atlas.networks or atlas.names))
+    plan = Plan(
+        target.units,
+        _space(run, inputs, target),
+        Ablation(options.how, options.strength, reader.config.seed),
+        options.draws,
+        options.random,
+        options.only,
+    )
+    table = lesion_table(reader, regions, plan, progress, against=target.name)
+    told = _told(run, target, table, [*inputs.described["notes"], *notes])
+    told["files"] = _films(reader, inputs, target, plan, folder.path, progress)
+    told["map"] = _draw(inputs, target, folder.path)
+    folder.write_json(MARKER, told)
+    return told
+
+
+def _compared(target: Target, regions: Masks) -> tuple[Masks, list[str]]:
+    """The target with the regions that it is compared with, unless those are too many to be decoded."""
+    found = compared(target, regions)
+    if len(found) <= MOST_REGIONS:
+        return found, []
+    note = f"not compared with other regions: the atlas has {len(found) - 1} beside it, more than {MOST_REGIONS}"
+    return {target.name: target.chosen}, [note]
+
+
+def _space(run: Path, inputs: Inputs, target: Target) -> Space:
+    """Where the units lie and how reliable they are; components have neither."""
+    return space_of(inputs, _ceiling(run, target)) if target.of_voxels else Space()
+
+
+def _ceiling(run: Path, target: Target) -> Real | None:
+    """The group's ceiling of each voxel, as the run measured it."""
+    if not (run / "maps.npz").is_file():
+        return None
+    with np.load(run / "maps.npz", allow_pickle=False) as maps:
+        values = maps["ceiling_group"] if "ceiling_group" in maps.files else None
+    return values if values is not None and len(values) == target.units.count else None
+
+
+def _told(run: Path, target: Target, table: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    rows = table["regions"][target.name]
+    smuggling = (RunFolder(run).read_json("metrics.json") or {}).get("smuggling") or {}
+    return {
+        "run": run,
+        "lesion": target.name,
+        "units": "voxels" if target.of_voxels else "components",
+        "n_units": int(target.chosen.sum()),
+        "of_units": target.units.count,
+        "modalities": {m: row["from_measured"] | {"from_predicted": row["from_predicted"]} for m, row in rows.items()},
+        "others": {name: row for name, row in table["regions"].items() if name != target.name},
+        "interactions": table["interactions"],
+        "not_decodable": table["not_decodable"],
+        "matching": table["matching"].get(target.name),
+        "settings": table["settings"],
+        "smuggling": smuggling.get("flag"),
+        "warnings": _warnings(table, target, smuggling),
+        "notes": [*table["notes"], *notes],
+    }
+
+
+def _warnings(table: dict[str, Any], target: Target, smuggling: dict[str, Any]) -> list[str]:
+    """What must be known before the table is believed."""
+    out = [str(smuggling["text"])] if smuggling.get("flag") else []
+    for source in SOURCES:
+        for m, loss in table["not_decodable"][source].items():
+            losses = f"intact loss {loss['intact']:.2f}, of its code {loss['code_intact']:.2f}"
+            out.append(f"{m} is not decodable {source.replace('_', ' ')} scans ({losses}): no test of it")
+    match = table["matching"].get(target.name) or {"notes": [], "within_tolerance": None}
+    if match["within_tolerance"] is not None and match["within_tolerance"] < WELL_MATCHED:
+        share = match["within_tolerance"]
+        out.append(f"only {share:.0%} of the random lesions are as reliable as {target.name}: p is hard to read")
+    return [*out, *match["notes"]]
+
+
+def _films(
+    reader: Reader, inputs: Inputs, target: Target, plan: Plan, folder: Path, progress: Progress
+) -> dict[str, dict[str, str]]:
+    """The beginning of a test block as read from measured scans: intact, without the target, and by it alone."""
+    i, block = stretch(inputs, reader.config.evaluate.reconstruct_s)
+    whole = next(b for b in reader.timelines[i].of("test") if b.start == block.start)
+    masks = np.stack([np.zeros_like(target.chosen), target.chosen, ~target.chosen])
+    lesions = Lesions(reader, target.units, plan.ablation, SOURCES["from_measured"], 1)
+    z: Tensor = lesions.mean_latents((i, whole), masks, 0)
+    n_trs = block.stop - block.start
+    guess = {n: h.detach()[:, :n_trs] for n, h in reader.model.rebuild(z).items()}
+    files: dict[str, dict[str, str]] = {}
+    playable = [n for n in reader.nets if n.name in guess and inputs.modalities[n.name].can_reconstruct()]
+    for done, n in enumerate(playable):
+        aligned, modality = reader.timelines[i].aligned[n.name], inputs.modalities[n.name]
+        versions = {"original": cut(aligned, block)}
+        for name, h in zip(("intact", "without", "alone"), guess[n.name], strict=True):
+            versions[name] = cut(aligned, block, decoded(n, reader, h, aligned, block))
+        (folder / n.kind).mkdir(exist_ok=True)
+        made = {k: stages.reconstruct(inputs.registry, modality, f, folder / n.kind / k) for k, f in versions.items()}
+        files[n.name] = {k: path.relative_to(folder).as_posix() for k, path in made.items()}
+        progress("films", done + 1, len(playable))
+    return files
+
+
+def _draw(inputs: Inputs, target: Target, folder: Path) -> str | None:
+    """Where the lesion lies, as a picture; nothing where voxels have no places."""
+    assert inputs.brain is not None
+    if not {"mask", "affine"} <= set(inputs.brain.state):
+        return None
+    from giblet.report.brain import mosaic
+    from giblet.report.figures import save_png
+
+    maps = {k: inputs.brain.state[k] for k in ("mask", "affine")}
+    save_png(mosaic(maps, {target.name: target.weights}), folder / MAP)
+    return MAP

@@ -1,0 +1,142 @@
+"""What a person asked to lesion: regions by name, an image, a sphere, or components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.analysis.lesions import Components, Units, Voxels
+from giblet.errors import ConfigError, DataError, did_you_mean
+from giblet.modality import Modality
+from giblet.model import Model
+from giblet.model.compressor import Compressor
+from giblet.pipeline.regions import Atlas, Masks, on_grid
+
+Mask = NDArray[np.bool_]
+SphereMm = tuple[float, float, float, float]
+SAME_PLACE = 0.5
+"""Values above this belong to an image that is a mask, as in nilearn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The user's choice: exactly one of these."""
+
+    regions: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    mask: Path | None = None
+    sphere: SphereMm | None = None
+    components: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        given = [self.regions, self.networks, self.mask, self.sphere, self.components]
+        if sum(bool(g) for g in given) != 1:
+            raise ConfigError("say what to lesion: one of --region, --network, --mask, --sphere or --component")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is lesioned: units [U] by name, what kind of units they are, and which voxels [V] they touch (weights)."""
+
+    name: str
+    chosen: Mask
+    units: Units
+    weights: NDArray[np.float64]
+
+    @property
+    def of_voxels(self) -> bool:
+        """Whether the units are voxels or parcels, and not components."""
+        return isinstance(self.units, Voxels)
+
+
+def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Model, voxels: int) -> Target:
+    """The units that were asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the run has no such region, network or component, or nothing that they could be found in.
+    DataError
+        If an image is on another grid, or nothing of what was asked lies inside the mask of the scans.
+    """
+    if wanted.components:
+        return _components(wanted.components, model)
+    if wanted.mask is not None or wanted.sphere is not None:
+        _require_space(brain)
+    if wanted.mask is not None:
+        name, chosen = wanted.mask.name, on_grid(wanted.mask, brain, "the mask") > SAME_PLACE
+    elif wanted.sphere is not None:
+        name, chosen = "sphere {:g},{:g},{:g},{:g}".format(*wanted.sphere), in_sphere(wanted.sphere, brain)
+    else:
+        name, chosen = _named(wanted, atlas)
+    if not chosen.any():
+        raise DataError(f"{name} holds no voxel of the scans' mask; give a place inside the brain")
+    if chosen.all():
+        raise DataError(f"{name} holds every voxel of the scans: nothing would be left; give a part of the brain")
+    assert len(chosen) == voxels
+    return Target(name, chosen, Voxels(voxels), chosen.astype(float))
+
+
+def in_sphere(sphere: SphereMm, brain: Modality) -> Mask:
+    """Voxels [V] whose centres lie in a sphere, its centre and radius in mm of the scans' world coordinates.
+
+    Raises
+    ------
+    ConfigError
+        If the radius is not positive.
+    """
+    *centre, radius = sphere
+    if not radius > 0:
+        raise ConfigError(f"--sphere: a radius of {radius:g} mm is not positive")
+    at = np.argwhere(brain.state["mask"])
+    world = at @ brain.state["affine"][:3, :3].T + brain.state["affine"][:3, 3]
+    inside: Mask = np.square(world - centre).sum(1) <= radius**2
+    return inside
+
+
+def _require_space(brain: Modality) -> None:
+    if "mask" not in brain.state:
+        raise ConfigError("the run's scans are tables of parcels, which have no places; name parcels with --region")
+
+
+def _named(wanted: Wanted, atlas: Atlas | None) -> tuple[str, Mask]:
+    """Voxels of all names together."""
+    if atlas is None:
+        raise ConfigError(
+            "the study of this run has no atlas to find names in; give --mask or --sphere, or an atlas in study.toml"
+        )
+    if wanted.networks and not atlas.networks:
+        raise ConfigError("the study's table of labels has no column network; give --region")
+    legal = dict(atlas.networks) if wanted.networks else {**atlas.names, **atlas.networks}
+    flag, names = ("--network", wanted.networks) if wanted.networks else ("--region", wanted.regions)
+    for name in names:
+        if name not in legal:
+            raise ConfigError(f"{flag} {name!r} is not in the study's atlas; {did_you_mean(name, legal)}")
+    return "+".join(names), np.isin(atlas.parcel, [i for name in names for i in legal[name]])
+
+
+def _components(numbers: Sequence[int], model: Model) -> Target:
+    code = model.middle
+    if not isinstance(code, Compressor):
+        raise ConfigError(
+            "--component needs a run whose brain space is compressed (-o model.preset=two-stage); "
+            "give --region or --mask"
+        )
+    for n in numbers:
+        if not 0 <= n < code.units:
+            raise ConfigError(f"--component {n}: the run has the components 0 to {code.units - 1}")
+    chosen = np.isin(np.arange(code.units), numbers)
+    if chosen.all():
+        raise ConfigError("--component names every component of the run: nothing would be left; give fewer")
+    weights = np.abs(code.weights.detach().double().numpy()[chosen]).sum(0)
+    return Target("component " + "+".join(map(str, sorted(set(numbers)))), chosen, Components(code), weights)
+
+
+def compared(target: Target, regions: Masks) -> Masks:
+    """The target, and the regions of the atlas that it is compared with: those that do not overlap with it."""
+    apart = {k: m for k, m in regions.items() if target.of_voxels and m.any() and not (m & target.chosen).any()}
+    return {target.name: target.chosen} | apart

@@ -1,0 +1,58 @@
+"""What lies between the brain heads and the voxels: built from a blueprint, and fitted before the trunk is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from giblet.config import RunConfig
+from giblet.data.dataset import Timeline
+from giblet.errors import ConfigError
+from giblet.model import PRESETS, Components, Grid, Learned, Middle, Voxels, build_compressor
+from giblet.pipeline.blueprint import Blueprint
+from giblet.pipeline.folder import RunFolder
+from giblet.training import CompressorTask, Schedule, fit, training_volumes
+from giblet.types import Progress
+
+
+def build_middle(blueprint: Blueprint, config: RunConfig) -> Middle:
+    """The preset's own, not fitted yet.
+
+    Raises
+    ------
+    ConfigError
+        If the scans are not what the preset needs: images for `grid`, the same voxels in everybody for `two-stage`.
+    """
+    preset = PRESETS[config.model.preset]
+    if preset.middle == "grid":
+        mask = blueprint.brain.state.get("mask")
+        if mask is None:
+            raise ConfigError("model.preset=grid needs scans as images; these have no places; choose another preset")
+        return Grid(mask, config.model.grid_step)
+    if preset.middle == "components":
+        voxels = set(blueprint.voxels.values())
+        if len(voxels) > 1:
+            raise ConfigError(
+                f"model.preset={preset.name} needs the same voxels in everybody; these have {sorted(voxels)}; "
+                "choose another preset"
+            )
+        return build_compressor(config.model, voxels.pop(), blueprint.training_volumes)
+    return Voxels()
+
+
+def fit_middle(
+    middle: Middle, timelines: Sequence[Timeline], config: RunConfig, folder: RunFolder, progress: Progress
+) -> None:
+    """Find a compressor's components on training volumes; it goes on from its checkpoint, and is frozen then."""
+    t = config.train
+    if isinstance(middle, Components):
+        with folder.stage("compressor"):
+            middle.fit(training_volumes(timelines), config.seed)
+    elif isinstance(middle, Learned):
+        with folder.stage("compressor"):
+            task = CompressorTask(middle, timelines, config)
+            schedule = Schedule.of(config, t.compressor_steps, t.lr)
+            fit(task, schedule, folder.path / "checkpoints" / f"{task.name}.pt", folder.log, progress)
+            with torch.no_grad():
+                middle.freeze(torch.from_numpy(task.volumes))

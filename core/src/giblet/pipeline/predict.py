@@ -1,0 +1,72 @@
+"""An unseen film to everybody's predicted scan, and to that of the average person."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet import stages
+from giblet.data.study import Stimulus
+from giblet.model import predict_scans
+from giblet.pipeline.film import Film, read_film
+from giblet.pipeline.folder import RunFolder
+from giblet.pipeline.reopen import Reopened
+from giblet.pipeline.results import open_results
+from giblet.training import apply_codes
+from giblet.types import Features, Progress
+
+MARKER = "prediction.json"
+AVERAGE = "average"
+
+
+def predicted_scans(again: Reopened, film: Film, progress: Progress) -> dict[str, NDArray[np.float32]]:
+    """Predicted BOLD [T, V] of each subject, in SDs of their training scans; and the mean over them, `average`.
+
+    There is a mean only where voxel v is the same place in everybody.
+    """
+    summaries = {k: m.summary for k, m in again.modalities.items()}
+    codes = apply_codes([film.timeline], again.nets, summaries, again.projections, progress)
+    scans = dict(predict_scans(again.model, codes, [film.timeline])[0])
+    if again.blueprint.pooled:
+        scans[AVERAGE] = np.mean(list(scans.values()), axis=0)
+    return scans
+
+
+def predict_film(
+    again: Reopened, stimulus: Stimulus, out: Path, progress: Progress, offset_s: Fraction, n_trs: int | None
+) -> dict[str, Any]:
+    """Write everybody's predicted scan of a film, and `prediction.json`, which is returned.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As `read_film`, or if `out` holds something else.
+    """
+    folder = open_results(out, MARKER)
+    film = read_film(again, stimulus, offset_s, n_trs, progress)
+    scans = predicted_scans(again, film, progress)
+    grid = film.timeline.grid
+    files = {}
+    for done, (who, y) in enumerate(scans.items()):
+        series = Features.regular(y, 1 / grid.tr_s)
+        files[who] = stages.reconstruct(again.registry, again.brain, series, folder / f"{who}_predicted").name
+        progress("predict", done + 1, len(scans))
+    told = {
+        "run": again.run,
+        "film": stimulus.name,
+        "tr_s": float(grid.tr_s),
+        "n_trs": grid.n_trs,
+        "offset_s": float(grid.start_s),
+        "modalities": {k: {"covered_trs": int(a.valid.sum())} for k, a in film.timeline.aligned.items()},
+        "missing": film.missing,
+        "unit": "SD of the cleaned training scan",
+        "cleaned": bool(film.timeline.cleaning),
+        "files": files,
+        "notes": again.notes,
+    }
+    RunFolder(folder).write_json(MARKER, told)
+    return told

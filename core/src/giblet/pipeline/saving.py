@@ -1,0 +1,117 @@
+"""`model/` in a run's folder: what was trained and fitted, enough to use it without the data; whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from giblet.config import RunConfig
+from giblet.data.scan_header import is_table
+from giblet.errors import GibletError, PluginError
+from giblet.modality import Modality
+from giblet.pipeline.blueprint import blueprint_of
+from giblet.pipeline.clocks import Clock
+from giblet.pipeline.folder import RunFolder
+from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.trained import Trained
+from giblet.plugins import Registry
+from giblet.types import Array
+
+FOLDER, FACTS, WEIGHTS, ARRAYS = "model", "model.json", "weights.pt", "arrays.npz"
+BRAIN = "fmri"
+
+
+def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Trained) -> None:
+    """Write `model/`, unless it is there and younger than every checkpoint.
+
+    Raises
+    ------
+    GibletError
+        If the disk is full or the folder cannot be written; nothing half-written stays.
+    """
+    target = folder.path / FOLDER
+    trained_at = max(p.stat().st_mtime for p in (folder.path / "checkpoints").iterdir())
+    if target.exists() and target.stat().st_mtime >= trained_at:
+        return
+    tmp = folder.path / f".{FOLDER}-{os.getpid()}"
+    try:
+        tmp.mkdir()
+        (tmp / FACTS).write_text(json.dumps(_facts(inputs, config, trained), indent=1), encoding="utf-8")
+        with (tmp / WEIGHTS).open("wb") as file:
+            torch.save(_weights(trained), file)
+            _to_disk(file)
+        with (tmp / ARRAYS).open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(_arrays(inputs, trained)))
+            _to_disk(file)
+        shutil.rmtree(target, ignore_errors=True)
+        tmp.replace(target)
+    except (OSError, RuntimeError) as error:
+        raise GibletError(f"cannot write {target}: {error}; free space, then run the same command again") from None
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def _to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _facts(inputs: Inputs, config: RunConfig, trained: Trained) -> dict[str, Any]:
+    blueprint = blueprint_of(inputs)
+    plugins = {key: _plugin(inputs.registry, m) for key, m in {**blueprint.modalities, BRAIN: blueprint.brain}.items()}
+    return {
+        "giblet": version("giblet"),
+        "config": config.model_dump(mode="json"),
+        "modalities": plugins,
+        "specs": {key: asdict(spec) for key, spec in blueprint.specs.items()},
+        "voxels": blueprint.voxels,
+        "tr_s": str(blueprint.tr_s),
+        "slice_time_ref": blueprint.slice_time_ref,
+        "training_volumes": blueprint.training_volumes,
+        "clocks": {key: Clock.of(inputs.timelines[0].aligned[key].features).facts() for key in blueprint.specs},
+        "tables": is_table(Path(inputs.described["scans"][0]["bold"])),
+        "gap": inputs.gap,
+        "split": inputs.described["split"],
+        "loss_scales": {key: loss.scale for key, loss in trained.losses.items()},
+    }
+
+
+def _plugin(registry: Registry, modality: Modality) -> dict[str, Any]:
+    plugin = registry.plugins[modality.name]
+    return {
+        "plugin": modality.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "settings": modality.settings(),
+    }
+
+
+def _weights(trained: Trained) -> dict[str, Any]:
+    nets = {n.name: {"encoder": n.encoder.state_dict(), "decoder": n.decoder.state_dict()} for n in trained.nets}
+    return {"model": trained.model.state_dict(), "nets": nets}
+
+
+def _arrays(inputs: Inputs, trained: Trained) -> Iterator[tuple[str, Array]]:
+    """Every fitted array under `what/whose/name`."""
+    for key, projection in trained.codes.projections.items():
+        for name, array in projection.arrays().items():
+            yield f"projection/{key}/{name}", array
+    for key, loss in trained.losses.items():
+        yield f"constant/{key}/values", loss.constant.numpy()
+    for subject, sd in inputs.bold_sd.items():
+        yield f"bold_sd/{subject}/values", sd
+    assert inputs.brain is not None
+    for key, modality in {**inputs.modalities, BRAIN: inputs.brain}.items():
+        for name, array in modality.state.items():
+            if array.dtype.hasobject:
+                raise PluginError(f"{modality.name}: fitted {name!r} holds objects; keep plain numbers or texts")
+            yield f"state/{key}/{name}", array

@@ -1,0 +1,73 @@
+"""Which TRs train, validate and test, and how far apart they must lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+
+from giblet.config import RunConfig, SplitConfig
+from giblet.data.folds import fold_splits
+from giblet.data.split import MIN_GAP_S, Split, block_split, given_split, least_gap_s, plumbing_split, required_gap_s
+from giblet.data.study import Study
+from giblet.errors import ConfigError
+from giblet.modality import Modality
+from giblet.types import TRGrid
+
+
+def gap_trs(study: Study, modalities: Mapping[str, Modality], config: RunConfig) -> int:
+    """The gap between blocks in TRs, from the configured kernels and contexts.
+
+    Raises
+    ------
+    ConfigError
+        If the config asks for one that kernels or contexts reach across.
+    """
+    context = max(float(getattr(m, "context_s", 0.0)) for m in modalities.values())
+    least = least_gap_s(config.model.kernel_s, context)
+    asked = config.split.gap_s
+    if asked is not None and asked < least and not config.plumbing:
+        raise ConfigError(
+            f"split.gap_s = {asked:g} is too small: kernels and feature context reach {least:g} s; give at least that, "
+            "or a smaller model.kernel_s"
+        )
+    return ceil((required_gap_s(config.model.kernel_s, context) if asked is None else asked) / float(study.tr_s))
+
+
+def gap_notes(config: RunConfig) -> list[str]:
+    """Say it where a person chose a gap that is shorter than usual."""
+    asked = config.split.gap_s
+    if asked is None or asked >= MIN_GAP_S or config.plumbing:
+        return []
+    return [
+        f"the gap between blocks is {asked:g} s by split.gap_s, under the usual {MIN_GAP_S:g} s: scans of neighbouring "
+        "blocks may still be alike, so held-out scores may be too good"
+    ]
+
+
+def draw_split(study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int) -> Split:
+    """Which TRs of each run train, validate and test: as the study states, by folds, or one block split."""
+    lengths = {run: grid.n_trs for run, grid in grids.items()}
+    chosen = config.split
+    if chosen.folds > 1:
+        return _fold(study, config, lengths, gap)
+    if chosen.fold is not None:
+        raise ConfigError("split.fold chooses one of several folds; give split.folds (or --folds K) with it")
+    if config.plumbing:
+        return plumbing_split(lengths)
+    if study.split:
+        return given_split(study.split, lengths, gap)
+    return block_split(lengths, gap, chosen.train, chosen.validation)
+
+
+def _fold(study: Study, config: RunConfig, lengths: Mapping[str, int], gap: int) -> Split:
+    """The split of one fold; refused where something else decides what is tested."""
+    chosen = config.split
+    if config.plumbing:
+        raise ConfigError("--plumbing tests on what it trains on and needs no folds; leave one of them out")
+    if study.split:
+        raise ConfigError(f"{study.name!r} states its own [split], and folds draw theirs; leave one of them out")
+    if chosen.train != SplitConfig().train:
+        raise ConfigError("split.train has no effect with folds: all that is left trains; leave it out")
+    if chosen.fold is None or chosen.fold > chosen.folds:
+        raise ConfigError(f"split.fold = {chosen.fold} is none of the {chosen.folds} folds; give 1 to {chosen.folds}")
+    return fold_splits(lengths, gap, chosen.folds, chosen.validation)[chosen.fold - 1]

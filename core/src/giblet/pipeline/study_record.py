@@ -1,0 +1,136 @@
+"""`study.json`: which files a run was made from, so that it can find them again and knows whether they are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from giblet.data.store import content_hash
+from giblet.data.study import FeatureTable, Scan, Stimulus, Study
+from giblet.errors import DataError
+
+Record = dict[str, Any]
+EXTRA = ("atlas", "labels", "truth")
+
+
+def record(study: Study, run: Path) -> Record:
+    """The study as plain values; paths inside the run's folder are kept relative to it, so that it may move."""
+
+    def place(path: Path | None) -> str | None:
+        full = None if path is None else path.absolute()
+        inside = full is not None and full.is_relative_to(run.absolute())
+        return None if full is None else full.relative_to(run.absolute()).as_posix() if inside else str(full)
+
+    return {
+        "name": study.name,
+        "folder": place(study.folder),
+        "stimuli": [
+            {
+                "name": s.name,
+                "files": {k: place(p) for k, p in s.files.items()},
+                "streams": dict(s.streams),
+                "features": {
+                    k: {
+                        "path": place(f.path),
+                        "tr_s": None if f.tr_s is None else str(f.tr_s),
+                        "start_s": str(f.start_s),
+                        "hemodynamics": f.hemodynamics,
+                    }
+                    for k, f in s.features.items()
+                },
+            }
+            for s in study.stimuli
+        ],
+        "scans": [
+            {
+                "subject": s.subject,
+                "run": s.run,
+                "stimulus": s.stimulus,
+                "bold": place(s.bold),
+                "tr_s": str(s.tr_s),
+                "n_volumes": s.n_volumes,
+                "offset_s": str(s.offset_s),
+                "slice_time_ref": s.slice_time_ref,
+            }
+            for s in study.scans
+        ],
+        "split": {run_name: [list(b) for b in blocks] for run_name, blocks in study.split.items()},
+        **{k: place(getattr(study, k)) for k in EXTRA},
+        "notes": list(study.notes),
+        "given_tr_s": None if study.given_tr_s is None else str(study.given_tr_s),
+        "content": {what: content_hash(path) for what, path in files_of(study)},
+    }
+
+
+def files_of(study: Study) -> Iterator[tuple[str, Path]]:
+    """Every file that decides what a run computes, with what it is."""
+    for stimulus in study.stimuli:
+        for kind, path in stimulus.files.items():
+            yield f"{kind} of {stimulus.name}", path
+        for name, table in stimulus.features.items():
+            yield f"features {name} of {stimulus.name}", table.path
+    for scan in study.scans:
+        yield f"scan of {scan.subject} {scan.run}", scan.bold
+
+
+def restored(kept: Record, run: Path) -> Study:
+    """The study that `record` described."""
+
+    def place(text: str | None) -> Path | None:
+        return None if text is None else run.absolute() / text
+
+    stimuli = tuple(
+        Stimulus(
+            s["name"],
+            {k: run.absolute() / p for k, p in s["files"].items()},
+            s["streams"],
+            {k: _table(f, run) for k, f in s["features"].items()},
+        )
+        for s in kept["stimuli"]
+    )
+    scans = tuple(
+        Scan(
+            s["subject"],
+            s["run"],
+            s["stimulus"],
+            run.absolute() / s["bold"],
+            Fraction(s["tr_s"]),
+            s["n_volumes"],
+            Fraction(s["offset_s"]),
+            s["slice_time_ref"],
+        )
+        for s in kept["scans"]
+    )
+    split = {name: tuple((b[0], b[1], b[2]) for b in blocks) for name, blocks in kept["split"].items()}
+    extra = {k: place(kept[k]) for k in EXTRA}
+    tr_s = None if kept["given_tr_s"] is None else Fraction(kept["given_tr_s"])
+    folder = run.absolute() / kept["folder"]
+    return Study(kept["name"], folder, stimuli, scans, split, **extra, notes=tuple(kept["notes"]), given_tr_s=tr_s)
+
+
+def _table(kept: Mapping[str, Any], run: Path) -> FeatureTable:
+    tr_s = None if kept["tr_s"] is None else Fraction(kept["tr_s"])
+    return FeatureTable(run.absolute() / kept["path"], tr_s, Fraction(kept["start_s"]), kept["hemodynamics"])
+
+
+def require_files(study: Study, kept: Record, run: Path) -> None:
+    """Refuse files that are gone, or are not those that the run was made from.
+
+    Raises
+    ------
+    DataError
+        Naming the first.
+    """
+    found = dict(files_of(study))
+    for what, content in kept["content"].items():
+        path = found.get(what)
+        if path is None or not path.is_file():
+            where = f", {path}" if path else ""
+            raise DataError(
+                f"the run {run} was made from the {what}{where}, which is gone; put it back, or name the study's new "
+                "place with --study"
+            )
+        if content_hash(path) != content:
+            raise DataError(f"{path} has changed since the run {run}; put the old file back, or run again")

@@ -1,0 +1,57 @@
+"""How near a run comes to what a made-up world allows; only for studies that state their truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from giblet.pipeline.lesions import lesion_truth
+from giblet.pipeline.verdict import RIDGES
+
+
+def compare_with_truth(path: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The `truth` of metrics.json: prediction, responses, decoding and lesions beside those of an oracle."""
+    truth = json.loads(path.read_text(encoding="utf-8"))
+    if truth["null"]:
+        return {"null": True}
+    found = _prediction(truth, metrics["fmri"]) | _decoding(truth, metrics)
+    return found | {"hrf_error_s": _hrf_errors(truth, metrics["fmri"])} | lesion_truth(path, metrics["lesions"])
+
+
+def _prediction(truth: Mapping[str, Any], fmri: Mapping[str, Any]) -> dict[str, float]:
+    """Ceiling and oracles, means over people, and the share of the way from the best ridge to the oracle."""
+    people = list(truth["subjects"].values())
+    means = {k: float(np.mean([np.mean(p[k]) for p in people])) for k in ("ceiling", "oracle_r", "informed_r", "fir_r")}
+    ridge = max(fmri[k] for k in RIDGES)
+    gap = means["oracle_r"] - ridge
+    shares = {"ratio_to_ceiling": fmri["r"] / means["ceiling"], "gap_share": (fmri["r"] - ridge) / gap}
+    return means | shares
+
+
+def _decoding(truth: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Two-way identification above chance from the group's scans, as a share of the oracle's.
+
+    The oracle compares scans with what a process alone causes, as identification by encoding does; reading the
+    features back asks for more.
+    """
+    read: dict[str, float] = {}
+    encoded: dict[str, float] = {}
+    for name, regions in truth["decoding"]["group"].items():
+        found = metrics.get(name, {}).get("identification", {})
+        for shares, two_way in ((read, found.get("two_way")), (encoded, found.get("by_encoding", {}).get("two_way"))):
+            if two_way is not None:
+                shares[name] = (two_way - 0.5) / (regions["all"] - 0.5)
+    return {"two_way_share": read, "two_way_share_by_encoding": encoded}
+
+
+def _hrf_errors(truth: Mapping[str, Any], fmri: Mapping[str, Any]) -> dict[str, float]:
+    """How far each network's learned peak is from the true one, mean over people and parcels, in seconds."""
+    peaks: dict[str, list[float]] = {}
+    for person in truth["subjects"].values():
+        for parcel, peak in person["hrf_peak_s"].items():
+            peaks.setdefault(parcel.rpartition("_")[0], []).append(peak)
+    return {k: abs(fmri["hrf_peak_s"][k] - float(np.mean(v))) for k, v in peaks.items() if k in fmri["hrf_peak_s"]}
