@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +16,8 @@ from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.errors import GibletError
-from giblet.training import checkpoint
-from giblet.training.averaging import Average, copied
 from giblet.training.balance import BALANCE_EVERY, Losses, equalised
+from giblet.training.state import State
 from giblet.types import Progress
 
 Log = Callable[[dict[str, Any]], None]
@@ -98,61 +98,55 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
     GibletError
         If training diverges, or a checkpoint cannot be written.
     """
-    optimizer = torch.optim.AdamW(task.parameter_groups(), lr=schedule.lr)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate(s, schedule.steps))
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    average, scales = Average(task.module, schedule.average), dict[str, float]()
-    step, best, best_step, best_weights, stale = 0, math.inf, 0, task.module.state_dict(), 0
-    if (state := checkpoint.load(path)) is not None:
-        task.module.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        average.weights, scales = state["average"], state["scales"]
-        step, best, best_weights, stale = state["step"], state["best"], state["best_weights"], state["stale"]
-        best_step = state["best_step"]
-    saved, started, total = time.monotonic(), time.monotonic(), 0.0
+    rate = partial(learning_rate, steps=schedule.steps)
+    state = State.begin(task.module, task.parameter_groups(), schedule.lr, rate, schedule.average)
+    state.restore(path)
     last = schedule.steps if schedule.until is None else schedule.until
-    while step < last and stale < schedule.patience:
-        seed_step(schedule.seed, task.name, step)
+    saved, started, total = time.monotonic(), time.monotonic(), 0.0
+    while state.step < last and state.stale < schedule.patience:
+        seed_step(schedule.seed, task.name, state.step)
         task.module.train()
-        losses = as_losses(task.loss(step), task.name, parameters)
-        validates = (step + 1) % schedule.validate_every == 0 or step + 1 == last
-        measures = schedule.balance and step % BALANCE_EVERY == 0
+        losses = as_losses(task.loss(state.step), task.name, state.parameters)
+        validates = (state.step + 1) % schedule.validate_every == 0 or state.step + 1 == last
+        measures = schedule.balance and state.step % BALANCE_EVERY == 0
         norms = losses.norms() if validates or measures else {}
-        scales = equalised(norms) if measures else scales
-        loss = losses.total(scales)
-        optimizer.zero_grad()
+        state.scales = equalised(norms) if measures else state.scales
+        loss = losses.total(state.scales)
+        state.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
-        optimizer.step()
-        scheduler.step()
-        step += 1
-        average.update(step)
+        torch.nn.utils.clip_grad_norm_(state.parameters, schedule.clip)
+        state.optimizer.step()
+        state.scheduler.step()
+        state.step += 1
+        state.average.update(state.step)
         total += float(loss.detach())
-        progress(task.name, step, last)
+        progress(task.name, state.step, last)
         if not validates:
             continue
-        with average.in_place():
-            score, parts = validated(task) if schedule.until is None else (-float(step), {})  # the last is the best
-            if not math.isfinite(score):
-                raise GibletError(f"{task.name}: the validation loss is {score} at step {step}; lower -o train.lr")
-            stale = 0 if score < best else stale + 1
-            if score < best:
-                best, best_step, best_weights = score, step, copied(task.module)
-        seconds = round(time.monotonic() - started, 2)
-        mean = total / ((step - 1) % schedule.validate_every + 1)
-        row = {"stage": task.name, "step": step, "train": mean, "validation": score, "seconds": seconds}
-        log(row | {"gradients": norms, "scales": scales, "parts": parts})
-        total = 0.0
-        if time.monotonic() - saved > SAVE_EVERY_S or step == last or stale >= schedule.patience:
-            weights = {"model": task.module.state_dict(), "best_weights": best_weights, "average": average.weights}
-            engine = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "scales": scales}
-            position = {"step": step, "best": best, "best_step": best_step, "stale": stale}
-            checkpoint.save(path, {**weights, **engine, **position})
+        score, parts = judged(task, state, held_out=schedule.until is None)
+        mean, total = total / ((state.step - 1) % schedule.validate_every + 1), 0.0
+        row = {"stage": task.name, "step": state.step, "train": mean, "validation": score}
+        row |= {"seconds": round(time.monotonic() - started, 2)}
+        log(row | {"gradients": norms, "scales": state.scales, "parts": parts})
+        if time.monotonic() - saved > SAVE_EVERY_S or state.step == last or state.stale >= schedule.patience:
+            state.save(path)
             saved = time.monotonic()
-    task.module.load_state_dict(best_weights)
+    task.module.load_state_dict(state.best_weights)
     task.module.eval()
-    return Fitted(best, best_step)
+    return Fitted(state.best, state.best_step)
+
+
+def judged(task: Task, state: State, *, held_out: bool) -> tuple[float | None, dict[str, float]]:
+    """Validate the (averaged) weights and keep the best; with nothing held out the last are the best, and no score."""
+    with state.average.in_place():
+        if not held_out:
+            state.judge(-float(state.step))
+            return None, {}
+        score, parts = validated(task)
+        if not math.isfinite(score):
+            raise GibletError(f"{task.name}: the validation loss is {score} at step {state.step}; lower -o train.lr")
+        state.judge(score)
+    return score, parts
 
 
 def as_losses(loss: Tensor | Losses, name: str, parameters: Sequence[Tensor]) -> Losses:
