@@ -78,7 +78,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for section, cls in SECTIONS.items():
         for key, field in cls.model_fields.items():
             said = documented[f"{section}.{key}"]
-            assert field.default == (said if isinstance(field.default, str) else json.loads(said)), f"{section}.{key}"
+            default = field.get_default(call_default_factory=True)
+            assert default == (said if isinstance(default, str) else json.loads(said)), f"{section}.{key}"
     for key in RunConfig.model_fields.keys() - SECTIONS.keys():
         assert key in documented
 

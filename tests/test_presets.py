@@ -332,10 +332,10 @@ def test_every_preset_learns_and_its_decoders_read_brain_space_and_nothing_else(
     valid, s = np.ones(50, bool), model.subjects[0]
     y, other = world.scans[s][210:260], world.scans[s][:50]
     before = model.rebuild(read_block(model, y, valid, s))
-    drive = run_drive(model, codes, 0, world)
+    drive = run_drive(model, codes, 0)
     for x in codes.inputs[0].values():
         x[:] = np.random.default_rng(1).standard_normal(x.shape)
-    assert not torch.allclose(drive, run_drive(model, codes, 0, world))
+    assert not torch.allclose(drive, run_drive(model, codes, 0))
     again = model.rebuild(read_block(model, y, valid, s))
     elsewhere = model.rebuild(read_block(model, other, valid, s))
     assert all(torch.equal(before[n], again[n]) for n in model.names)

@@ -74,7 +74,7 @@ def test_a_run_leaves_what_it_promises(run):
     assert set(metrics["fmri"]["subjects"]) == {f"sub-{i}" for i in range(PEOPLE)}
     assert metrics["fmri"]["group"]["r"] > 0.2
     for kind, suffix in (("video", "mp4"), ("audio", "wav"), ("text", "tsv")):
-        assert set(metrics[kind]["loss"]) == {"predicted", "noisy", "measured", "permuted"}
+        assert set(metrics[kind]["loss"]) == {"predicted", "faint", "noisy", "measured", "permuted"}
         for condition in ("original", "roundtrip", "predicted", "measured"):
             assert (run / "reconstructions" / kind / f"{condition}.{suffix}").stat().st_size > 0
     assert metrics["seed"] == 0

@@ -23,8 +23,8 @@ STAGES = ("extract", "align", "encode", "decode", "reconstruct")
 HOOKS = ("register_modalities", *STAGES)
 ROLES = ("stimulus", "brain")
 _WORDS = (
-    "annotations bold debug evaluate exclude extract extract_only film help model offset out overwrite plumbing quiet "
-    "seed set split study tr train"
+    "annotations bold debug evaluate exclude extract extract_only film folds help model offset out overwrite plumbing "
+    "quiet seed set split study tr train"
 )
 RESERVED = frozenset(_WORDS.split())
 """Words that `giblet run` and the config use themselves: no kind can be called so."""

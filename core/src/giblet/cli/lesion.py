@@ -115,6 +115,6 @@ def print_lesion(told: dict[str, Any]) -> None:
 def _line(name: str, m: dict[str, Any], widths: Sequence[int]) -> str:
     known = (name, m["intact"], m["lesion"], m["effect"])
     if not m["decodable"]:
-        return row((*known, "not decodable", None, None), widths)
+        return row((*known, None, "not decodable", None), widths)
     low, high = m["code_interval"]
     return row((*known, f"{m['code_effect']:.4f}", f"[{low:.4f}, {high:.4f}]", m["p"]), widths)

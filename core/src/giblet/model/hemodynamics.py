@@ -98,6 +98,6 @@ class Delays(nn.Module):
         delay = self.of(person)
         whole = delay.detach().round().nan_to_num()  # weights that diverged are the trainer's to report
         at = torch.arange(x.shape[1], device=x.device) - int(whole)
-        before, here, after = (x[:, (at + step).clamp(0, x.shape[1] - 1)] for step in (-1, 0, 1))
+        before, here, after = (x.index_select(1, (at + step).clamp(0, x.shape[1] - 1)) for step in (-1, 0, 1))
         part = delay - whole
         return before * (part * (part + 1) / 2) + here * (1 - part * part) + after * (part * (part - 1) / 2)

@@ -77,7 +77,7 @@ class TrunkTask:
             y, valid = measured(self.timelines, windows, self.module.subjects[k])
             if valid.any():
                 mine = {i: person_drive(self.module, drives[i], self.timelines[i], k) for i in runs}
-                drive = torch.stack([mine[w.timeline][w.rows] for w in windows])
+                drive = torch.stack([mine[w.timeline].index_select(0, torch.from_numpy(w.rows)) for w in windows])
                 losses.append(bold_loss(self.module.brain(drive, k), y, valid))
         return torch.stack(losses or [0.0 * drives[runs[0]].sum()]).mean()
 
