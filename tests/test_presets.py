@@ -314,7 +314,7 @@ def test_a_gradient_reaches_every_parameter(seen, preset, tmp_path):
     drive = model.drive(h, present)
     for k, s in enumerate(model.subjects):
         y, valid = torch.from_numpy(world.scans[s][None, :60]), torch.ones(1, 60, dtype=torch.bool)
-        bold_loss(model.brain(drive, k), y, valid).backward(retain_graph=True)
+        bold_loss(model.brain(model.late(drive, k), k), y, valid).backward(retain_graph=True)
         guess = model.rebuild(model.read(y, valid, k))
         sum(g.sub(h[n]).square().mean() for n, g in guess.items()).backward()
     dead = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().any())]
