@@ -123,6 +123,7 @@ FMRI = {
     "banded_r": 0.12,
     "summary_ridge_r": 0.05,
     "summary_banded_r": 0.06,
+    "gain_interval": [0.05, 0.11],
     "null_p95": 0.02,
     "p": 0.01,
     "lag_s": 0.0,
@@ -133,10 +134,13 @@ FMRI = {
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "better than the best ridge (0.120)"),
-        ({"banded_r": 0.3}, "worse than the best ridge (0.300)"),
-        ({"ridge_r": 0.205}, "as well as the best ridge (0.205)"),
-        ({"summary_ridge_r": 0.25}, "worse than the best ridge (0.250)"),
+        ({}, "better than the best ridge (0.120; 90 % interval of the difference +0.050 to +0.110)"),
+        ({"banded_r": 0.3, "gain_interval": [-0.2, -0.01]}, "worse than the best ridge (0.300"),
+        (
+            {"ridge_r": 0.19, "gain_interval": [-0.01, 0.03]},
+            "no different, as far as can be told, from the best ridge (0.190",
+        ),
+        ({"summary_ridge_r": 0.25, "gain_interval": [-0.1, -0.01]}, "worse than the best ridge (0.250"),
         ({"p": 0.2}, "No relation"),
         ({"null_p95": 0.25}, "No relation"),
     ],

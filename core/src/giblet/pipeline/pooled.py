@@ -12,7 +12,7 @@ from giblet.analysis.bootstrap import interval
 from giblet.analysis.nulls import p_value
 from giblet.analysis.scores import Real
 from giblet.analysis.variance_table import tested
-from giblet.pipeline.verdict import RIDGES, SIGNIFICANT
+from giblet.pipeline.verdict import RIDGES, SIGNIFICANT, beside_ridge
 
 SURROGATES = 1000
 OF_ONE_FOLD = frozenset(
@@ -88,11 +88,10 @@ def sentence(folds: Mapping[str, Any]) -> str:
             f"{folds['null_p95']:.3f} (p = {folds['p']:.3f})."
         )
     a, b = folds["gain_interval"]
-    verdict = "better than the best ridge" if a > 0 else "worse than the best ridge" if b < 0 else None
-    verdict = verdict or "not to be told from the best ridge"
     return (
-        f"The model predicts held-out scans with {r}; SD over folds {folds['sd_r']:.3f}), {verdict}: the difference is "
-        f"{folds['gain']:+.3f} ({a:+.3f} to {b:+.3f}); p = {folds['p']:.3f}."
+        f"The model predicts held-out scans with {r}; SD over folds {folds['sd_r']:.3f}), "
+        f"{beside_ridge(a, b)} the best ridge: the difference is {folds['gain']:+.3f} ({a:+.3f} to {b:+.3f}); "
+        f"p = {folds['p']:.3f}."
     )
 
 

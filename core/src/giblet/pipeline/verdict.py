@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIGNIFICANT = 0.05
-CLOSE = 0.01
 RIDGES = ("ridge_r", "banded_r", "summary_ridge_r", "summary_banded_r")
 NOTHING_READ = 1.0
 TRUNK_CONSTANT = 2.0
@@ -26,11 +25,17 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
             f"No relation between stimulus and scans was found: held-out r = {r:.3f}, "
             f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})."
         )
-    verdict = "better than" if r > best + CLOSE else "worse than" if r < best - CLOSE else "as well as"
+    low, high = fmri["gain_interval"]
     return (
-        f"The model predicts held-out scans with r = {r:.3f}, {verdict} the best ridge ({best:.3f}); "
+        f"The model predicts held-out scans with r = {r:.3f}, {beside_ridge(low, high)} the best ridge ({best:.3f}; "
+        f"90 % interval of the difference {low:+.3f} to {high:+.3f}); "
         f"null 95th percentile {fmri['null_p95']:.3f}, p = {fmri['p']:.3f}."
     )
+
+
+def beside_ridge(low: float, high: float) -> str:
+    """What the interval of the difference allows to say."""
+    return "better than" if low > 0 else "worse than" if high < 0 else "no different, as far as can be told, from"
 
 
 def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,7 @@ CLIPS = (
 )
 LOSSES = {
     "measured": legend.MEASURED,
+    "faint": legend.FAINT,
     "noisy": legend.NOISY,
     "predicted": legend.PREDICTED,
     "permuted": legend.PERMUTED,
