@@ -185,7 +185,7 @@ def test_folds_are_pooled():
 
 def test_folds_without_relation_or_gain_say_so():
     every = [fold(k, 0.3, (0.31, 0.1, 0.1, 0.1)) for k in range(2)]
-    assert "not to be told from the best ridge" in pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1))] * 2, 0)["summary"]
+    assert "no different, as far as can be told, from the best ridge" in pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1))] * 2, 0)["summary"]
     assert pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1), null=0.3)] * 2, 0)["summary"].startswith("No relation")
 
 
