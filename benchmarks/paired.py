@@ -10,7 +10,14 @@ import numpy as np
 from giblet.analysis.ceilings import group_ceiling, loo_isc
 from giblet.analysis.scores import pearson
 
-RIDGES = ("FIR ridge", "banded ridge", "FIR ridge, components", "banded ridge, components")
+RIDGES = {
+    "summary_ridge_r": "FIR ridge",
+    "summary_banded_r": "banded ridge",
+    "ridge_r": "FIR ridge, components",
+    "banded_r": "banded ridge, components",
+    "hrf_banded_r": "banded ridge under the HRF",
+    "hrf_group_r": "the same, of the group mean",
+}
 BAR_R, BAR_BLOCKS, INTERVAL, DRAWS = 0.25, 0.8, (5, 95), 10_000
 Predictions = dict[str, np.ndarray]
 
@@ -49,10 +56,10 @@ def interval(folds: Sequence[Fold], ours: Sequence[str], ridge: str, draws: int 
 def summary(name: str, folds: Sequence[Fold], seeds: Sequence[int], draws: int) -> dict[str, Any]:
     """The figures of one study: r by method, with its spread over blocks and seeds, and the paired difference."""
     ours = [f"ours {s}" for s in seeds]
-    blocks = {m: [f.r(m) for f in folds] for m in RIDGES}
+    blocks = {m: [f.r(m) for f in folds] for m in RIDGES.values()}
     blocks["ours"] = [float(np.mean([f.r(m) for m in ours])) for f in folds]
     blocks["ours, seeds averaged"] = [f.r("ours") for f in folds]
-    best = max(RIDGES, key=lambda m: np.mean(blocks[m]))
+    best = max(RIDGES.values(), key=lambda m: np.mean(blocks[m]))
     by_seed = [float(np.mean([f.r(m) for f in folds])) for m in ours]
     ceilings = [group_ceiling(f.scans).values for f in folds]
     isc = [loo_isc(f.scans).values for f in folds]
@@ -62,7 +69,7 @@ def summary(name: str, folds: Sequence[Fold], seeds: Sequence[int], draws: int) 
         "group": {m: float(np.mean(b)) for m, b in blocks.items()},
         "blocks": blocks,
         "seeds": dict(zip(ours, by_seed, strict=True)),
-        "everybody": {m: float(np.mean([f.r_people(m) for f in folds])) for m in (*RIDGES, "ours")},
+        "everybody": {m: float(np.mean([f.r_people(m) for f in folds])) for m in (*RIDGES.values(), "ours")},
         "group_ceiling": None if ceilings[0] is None else float(np.mean(ceilings)),
         "loo_isc": None if isc[0] is None else float(np.mean([v.mean() for v in isc if v is not None])),
         "best_ridge": best,

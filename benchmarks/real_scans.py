@@ -6,8 +6,10 @@
 The model is what `giblet run` trains, with its default settings; -o SECTION.KEY=VALUE changes one. All methods read the
 same features, blocks and TRs: the ridges have lags as long as the model's kernel, choose their penalties by blocked
 cross-validation inside the training TRs, and are fitted on training and validation TRs; features that are under an HRF
-already get no lags. `components` are ridges on the principal components that the model reads; the others read the
-features themselves. Targets: the mean over people, and everybody (mean of their r).
+already get no lags. `components` are ridges on the principal components that the model reads, the plain ones on the
+features themselves; those under the HRF read the components under the canonical response at three delays. Targets: the
+mean over people, and everybody (mean of their r). Gaps are those of the sets' own protocols, 60 s and 20 s: Alice's
+features look back 10 s, for which `giblet run` would leave 70 s.
 
 Bar, Alice: group-mean r at least 0.25, above the best ridge in at least 4 of 5 test blocks, and the 90 % interval of
 the difference (bootstrap over blocks and people) above 0.
@@ -26,14 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from giblet.analysis.baselines import banded_ridge, fir_ridge, inner_folds
-from giblet.analysis.joined import (
-    join,
-    joined_cleaning,
-    joined_codes,
-    joined_predictions,
-    joined_scans,
-)
+from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans
+from giblet.analysis.ridges import GROUP, ridge_predictions
 from giblet.config import RunConfig, build_config, parse_overrides
 from giblet.data.folds import fold_splits
 from giblet.errors import GibletError
@@ -46,7 +42,7 @@ from giblet.pipeline.presentations import presentations
 from giblet.pipeline.scans import add_scans
 from giblet.pipeline.train import train_trunk
 from giblet.plugins import Registry
-from paired import DRAWS, Fold, Predictions, misses, show, summary
+from paired import DRAWS, RIDGES, Fold, Predictions, misses, show, summary
 from real_studies import STUDIES, RealStudy, data_folder
 
 MODALITIES = {"text": "text_bge", "fmri": "fmri_mask"}
@@ -63,31 +59,18 @@ def fold_inputs(real: RealStudy, base: Inputs, config: RunConfig, fold: int) -> 
     return replace(base, brain=brain, timelines=timelines, gap=gap, bold_sd=sd)
 
 
-def ridges(inputs: Inputs, codes: Codes, undelayed: Sequence[str], config: RunConfig) -> tuple[Predictions, Any]:
+def ridges(
+    inputs: Inputs, codes: Codes, undelayed: Sequence[str], config: RunConfig
+) -> tuple[Predictions, Predictions]:
     """What each ridge predicts over all TRs for the people [S, T, V] and, fitted on its own, the group mean [T, V]."""
-    timelines, joined = inputs.timelines, join(inputs.timelines)
-    scans = np.stack([joined_scans(timelines, s) for s in inputs.subjects])
-    stacked = np.concatenate([*scans, scans.mean(0)], axis=1)
-    same: dict[str, Any] = {
-        "train": joined.train,
-        "validation": joined.validation,
-        "runs": joined.runs,
-        "n_lags": ceil(config.model.kernel_s / joined.tr_s) + 1,
-        "gap": inputs.gap,
-        "folds": inner_folds(joined.train, joined.runs, inputs.gap),
-        "undelayed": undelayed,
-        "clean": joined_cleaning(timelines),
-    }
-    h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
-    more: dict[str, Any] = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
-    made = {
-        "FIR ridge": fir_ridge(plain, stacked, **same).prediction,
-        "banded ridge": banded_ridge(plain, stacked, **more, **same).prediction,
-        "FIR ridge, components": fir_ridge(h, stacked, **same).prediction,
-        "banded ridge, components": banded_ridge(h, stacked, **more, **same).prediction,
-    }
-    apart = {m: np.stack(np.split(p, len(scans) + 1, axis=1)) for m, p in made.items()}
-    return {m: p[:-1] for m, p in apart.items()}, {m: p[-1] for m, p in apart.items()}
+    scans = {s: joined_scans(inputs.timelines, s) for s in inputs.subjects}
+    measured = {s: joined_scanned(inputs.timelines, s) for s in inputs.subjects}
+    scans[GROUP] = np.mean(list(scans.values()), axis=0)
+    measured[GROUP] = np.any(list(measured.values()), axis=0)
+    timing = (inputs.gap, inputs.slice_time_ref, undelayed)
+    made, _ = ridge_predictions(inputs.timelines, codes, scans, measured, config, *timing)
+    people = {RIDGES[m]: np.stack([p[s] for s in inputs.subjects]) for m, p in made.items()}
+    return people, {RIDGES[m]: p[GROUP] for m, p in made.items()}
 
 
 def run_fold(inputs: Inputs, config: RunConfig, seeds: Sequence[int], folder: Path) -> Fold:

@@ -113,9 +113,10 @@ def test_every_key_of_a_study_file_is_documented(entry: type[study_file.Entry]) 
 
 
 def test_every_score_of_scans_is_documented() -> None:
-    from giblet.analysis.bold import GROUP, BoldScores, bold_metrics
+    from giblet.analysis.bold import BoldScores, bold_metrics
     from giblet.analysis.ceilings import Ceiling
     from giblet.analysis.nulls import shift_null
+    from giblet.analysis.ridges import GROUP
 
     r = {m: np.array([0.1, 0.2]) for m in ("r", "ridge_r", "banded_r", "summary_ridge_r")}
     series = np.random.default_rng(0).normal(size=(100, 2))

@@ -8,9 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.decode import Reader
 from giblet.analysis.lesions import (
     CEILING_TOLERANCE,
+    SOURCES,
     Ablation,
     CodeLoss,
     Components,
@@ -248,6 +250,14 @@ def test_units_without_places_give_random_sets_and_say_so():
     assert any("no places" in note for note in found.notes)
 
 
+def test_a_random_lesion_counts_once():
+    """Five sets of one of the five other parcels exist, however many are drawn."""
+    found = random_lesions(np.arange(6) < 1, Space(None, None), 1000, 0)
+    assert found.matching()["n"] == 5
+    assert len(np.unique(found.masks, axis=0)) == 5
+    assert "no p: 5 different random lesions, at least 40 are needed" in found.notes
+
+
 def test_a_region_that_leaves_no_room_has_no_random_lesions():
     found = random_lesions(np.arange(10) < 6, Space(None, None), 5, 0)
     assert len(found.masks) == 0
@@ -382,6 +392,7 @@ def test_one_lesion_is_compared_with_each_other_region(toy):
     assert [r["regions"][0] for r in found["interactions"]["from_measured"]] == ["mine", "mine"]
     assert list(found["matching"]) == ["mine"]
     assert found["regions"]["sound"]["sight"]["from_measured"]["p"] is None
+    assert found["regions"]["mine"]["sight"]["from_measured"]["p"] is None, "five are too few"
 
 
 def test_the_same_seed_gives_the_same_table(toy, table):
@@ -408,6 +419,14 @@ def test_the_order_is_compared_with_the_truth(tmp_path):
     assert not wrong["lesion_order_matches"]["from_measured"]["video"]
     assert not wrong["lesion_first_matches"]["from_measured"]["a"]
     assert lesion_truth(tmp_path / "truth.json", {}) == {}
+
+
+def test_one_decodable_modality_alone_does_not_suffer_most(tmp_path):
+    truth = {"effect": {"a": {"video": 0.6}}, "first": {"a": "video"}}
+    (tmp_path / "truth.json").write_text(json.dumps({"lesions": truth}))
+    row = {k: {s: {"decodable": k == "video", "effect": 0.1} for s in SOURCES} for k in ("video", "audio")}
+    found = lesion_truth(tmp_path / "truth.json", {"regions": {"a": row}})
+    assert found["lesion_first_matches"] == {s: {} for s in SOURCES}
 
 
 # What was asked for
@@ -479,8 +498,11 @@ def test_studies_without_atlas_or_space_say_what_to_give():
         target(atlas=None, regions=["x"])
     with pytest.raises(ConfigError, match="no column network"):
         target(atlas=Atlas(SLAB, {"x": [1]}, {}), networks=["x"])
-    with pytest.raises(ConfigError, match="tables of parcels"):
+    with pytest.raises(ConfigError, match=r"tables of parcels.*name parcels with --region"):
         target(brain=TABLES, sphere=(0.0, 0.0, 0.0, 1.0))
+    for wanted in ({"sphere": (0.0, 0.0, 0.0, 1.0)}, {"regions": ["x"]}):
+        with pytest.raises(ConfigError, match=r"tables of parcels.*add labels = FILE .* name it with --study$"):
+            target(atlas=None, brain=TABLES, **wanted)
 
 
 def test_components_are_counted_from_zero():
@@ -527,13 +549,19 @@ def test_a_wrong_command_is_one_line(tmp_path, capsys, args, said):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A short run on words, two people and an atlas of four networks; it is trained hardly at all."""
+    """A short run of two people: region A follows the ratings `sight`, B `sound`, C and D nothing; words drive none."""
     folder = tmp_path_factory.mktemp("läsion")
     rng = np.random.default_rng(0)
-    rows = [f"{i * 6}\t6\t{rng.choice(['a dog runs', 'the sea is calm', 'two men argue'])} {i}" for i in range(75)]
+    ratings = 4 * ndimage.gaussian_filter1d(rng.standard_normal((2, 500, 3)), 2, axis=1)
+    for name, x in zip(KINDS, ratings, strict=True):
+        np.savetxt(folder / f"{name}.tsv", x, delimiter="\t")
+    rows = [f"{i * 6}\t6\t{rng.choice(['a dog runs', 'the sea is calm', 'two men argue'])} {i}" for i in range(125)]
     (folder / "words.tsv").write_text("onset\tduration\ttext\n" + "\n".join(rows), "utf-8")
     for person in ("anna", "bö"):
-        image = nibabel.Nifti1Image(rng.normal(100, 1, (SIDE, SIDE, SIDE, 300)).astype(np.float32), AFFINE)
+        y = rng.normal(100, 1, (V, 500))
+        for slab, x in zip((SIGHT, SOUND), ratings, strict=True):
+            y[slab] += 3 * (convolve_hrf(x, canonical_hrf(TR_S)) @ rng.standard_normal((3, slab.sum()))).T
+        image = nibabel.Nifti1Image(y.reshape(SIDE, SIDE, SIDE, 500).astype(np.float32), AFFINE)
         image.header.set_xyzt_units("mm", "sec")
         image.header.set_zooms((3, 3, 3, TR_S))
         nibabel.save(image, folder / f"{person}.nii")
@@ -542,9 +570,11 @@ def run(tmp_path_factory):
     (folder / "atlas.tsv").write_text("index\tname\tnetwork\n1\tone\tA\n2\ttwo\tB\n3\tthree\tC\n4\tfour\tD\n")
     scans = [f'[[scan]]\nsubject="{s}"\nrun="r"\nstimulus="s"\nbold="{s}.nii"\n' for s in ("anna", "bö")]
     study = '[study]\nname="words"\natlas="atlas.nii"\nlabels="atlas.tsv"\n[[stimulus]]\nname="s"\n'
-    (folder / "study.toml").write_text(study + 'annotations="words.tsv"\n' + "".join(scans), "utf-8")
-    few = ["train.trunk_steps=10", "train.decoder_steps=4", "train.validate_every=2", "evaluate.random_lesions=9"]
-    few += ["evaluate.null_shifts=40", "evaluate.banded_candidates=2", "model.latent=8", "text.weights=minilm"]
+    study += 'annotations="words.tsv"\n' + "".join(f'features.{k}={{path="{k}.tsv",tr_s={TR_S}}}\n' for k in KINDS)
+    (folder / "study.toml").write_text(study + "".join(scans), "utf-8")
+    few = ["train.trunk_steps=120", "train.decoder_steps=120", "train.validate_every=10", "evaluate.random_lesions=40"]
+    few += ["evaluate.null_shifts=40", "evaluate.banded_candidates=2", "model.latent=16", "text.weights=minilm"]
+    few += ["model.kernel_s=15", "split.gap_s=30"]
     options = [part for key in [*few, f"fmri.mask={folder / 'mask.nii'}"] for part in ("-o", key)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIBLET_CACHE", str(folder / "cache"))
@@ -574,8 +604,19 @@ def test_a_run_has_its_lesions_in_metrics_and_page(run):
     found = json.loads((run / "metrics.json").read_text("utf-8"))["lesions"]
     assert list(found["regions"]) == ["A", "B", "C", "D"]
     assert set(found["regions"]["A"]["text"]) == {"from_measured", "from_predicted"}
-    assert found["matching"]["A"]["n"] == 9
+    assert found["matching"]["A"]["n"] == 40
     assert "is not decodable" in (run / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_a_run_finds_which_region_carries_what(run):
+    """On codes, each modality loses by its own region, and by that more than by any other."""
+    regions = json.loads((run / "metrics.json").read_text("utf-8"))["lesions"]["regions"]
+    for kind, own in (("sight", "A"), ("sound", "B")):
+        effects = {region: row[kind]["from_measured"]["code_effect"] for region, row in regions.items()}
+        print(kind, effects, regions[own][kind]["from_measured"])
+        assert regions[own][kind]["from_measured"]["code_interval"][0] > 0
+        assert all(effects[own] > 2 * abs(e) for region, e in effects.items() if region != own)
 
 
 @pytest.mark.slow
@@ -592,11 +633,14 @@ def test_giblet_lesion_writes_table_map_and_files(lesion, tmp_path):
     for name in told["files"]["text"].values():
         assert (tmp_path / "out" / name).stat().st_size > 0
     assert "not decodable" in said.out
-    assert "20 random lesions" in said.out
+    assert "against random lesions: 20 different ones" in said.out
+    assert told["modalities"]["sight"]["p"] is None
+    assert "no p: 20 different random lesions, at least 40 are needed" in said.out
 
 
 @pytest.mark.slow
-def test_what_giblet_lesion_refuses_leaves_nothing(lesion, tmp_path):
+def test_what_giblet_lesion_refuses_leaves_nothing_and_reads_no_data(lesion, tmp_path, monkeypatch):
+    monkeypatch.setattr("giblet.pipeline.reopen.extract_study", None)
     moved = save(tmp_path / "moved.nii", np.ones((SIDE,) * 3, np.uint8), np.eye(4))
     for args, text in (
         (["--region", "onne"], "did you mean 'one'?"),
@@ -607,3 +651,8 @@ def test_what_giblet_lesion_refuses_leaves_nothing(lesion, tmp_path):
         assert (code, told) == (2, None)
         assert text in said.err
         assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    code, said, told = lesion("--region", "one")
+    assert (code, told) == (2, None)
+    assert "is not empty" in said.err

@@ -43,7 +43,11 @@ def fold_of(paired, ours, ridge, noise=0.5):
     """A fold whose group prediction correlates with the truth as much as is said."""
     truth = RNG.standard_normal((60, REGIONS))
     fold = paired.Fold(scans_of(truth, noise).astype(np.float32))
-    for name, share in (("ours 0", ours), ("ours", ours), *zip(paired.RIDGES, (ridge, 0.0, 0.0, 0.0), strict=True)):
+    for name, share in (
+        ("ours 0", ours),
+        ("ours", ours),
+        *zip(paired.RIDGES.values(), (ridge, *[0.0] * 5), strict=True),
+    ):
         guess = share * truth + (1 - share**2) ** 0.5 * RNG.standard_normal(truth.shape)
         fold.group[name], fold.people[name] = guess, np.stack([guess] * PEOPLE)
     return fold
@@ -72,7 +76,7 @@ def test_the_benchmark_runs_from_files_to_figures(real_scans, paired, tmp_path, 
     assert real_scans.main() == 0
     shown = capsys.readouterr().out
     assert "made-up: 8 people; two columns" in shown
-    for method in (*paired.RIDGES, "ours", "ceiling"):
+    for method in (*paired.RIDGES.values(), "ours", "ceiling"):
         assert f"\n{method} " in shown
     ridge = float(shown.split("\nbanded ridge ")[1].split()[0])
     assert ridge > 0.3  # a linear world that ridge must see through

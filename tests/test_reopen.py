@@ -19,7 +19,7 @@ from giblet.errors import ConfigError, DataError, PluginError
 from giblet.media import read_frames, read_sound, write_film
 from giblet.pipeline.decoding import latent_of
 from giblet.pipeline.film import read_film
-from giblet.pipeline.new_scan import read_scan
+from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.predict import predicted_scans
 from giblet.pipeline.reconstruct import cut, decoded
 from giblet.pipeline.reopen import reopen, reopen_with_data
@@ -350,6 +350,12 @@ def test_a_film_without_anything_that_the_model_reads_is_refused(tables, study, 
     assert "film has nothing that the model reads: no rating was given" in err
 
 
+def test_a_table_of_unknown_tr_is_taken_at_the_runs_and_said(tables):
+    again, scan = reopen(tables / "run", Registry.discover()), next(tables.glob("sub-a*.tsv"))
+    assert clock_notes(again, scan, None) == ["TR not stated, taken as 1.5 s"]
+    assert clock_notes(again, scan, Fraction(3, 2)) == []
+
+
 def test_a_model_of_features_alone_has_nothing_to_play(tables, tmp_path, capsys):
     scan = next(tables.glob("sub-a*.tsv"))
     code, _, err = call(capsys, "decode", tables / "run", scan, "--out", tmp_path / "out")
@@ -396,6 +402,11 @@ def test_what_is_no_run_or_not_finished_is_refused(run, tmp_path, capsys):
     code, _, err = call(capsys, "decode", tmp_path, tmp_path / "scan.nii")
     assert code == 2
     assert "is not trained to its end" in err
+    (tmp_path / "fold-1").mkdir()
+    (tmp_path / "fold-1" / "run.json").write_text("{}")
+    code, _, err = call(capsys, "decode", tmp_path, tmp_path / "scan.nii")
+    assert code == 2
+    assert f"holds folds, each a run of its own; give one, for example {tmp_path / 'fold-1'}" in err
     shutil.copytree(run / "model", tmp_path / "model")
     (tmp_path / "model" / "weights.pt").write_bytes(b"torn")
     code, _, err = call(capsys, "decode", tmp_path, tmp_path / "scan.nii")

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, clean, convolve_hrf
-from giblet.config import ModelConfig
 from giblet.data.dataset import Timeline, cover_windows
 from giblet.data.split import Block
 from giblet.model import Delays, Ensemble, members_of, predict_scans, run_drive
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.networks import member_seeds, sized
+from giblet.pipeline.networks import member_seeds
 from giblet.pipeline.train import fit_trunk
 from giblet.training import Schedule, TrunkTask, fit
 from giblet.types import TRGrid
@@ -167,10 +166,3 @@ def test_features_under_a_canonical_response_are_found(build, world, quick_confi
     )
     guess = predict_scans(model, codes, [world])[0]["a"][210:]
     assert np.mean([np.corrcoef(guess[:, v], scans["a"][210:, v])[0, 1] for v in range(20)]) > 0.7
-
-
-def test_few_parcels_get_a_small_latent():
-    config = ModelConfig()
-    assert [sized(config, v).latent for v in (6, 20, 293, 83_300)] == [32, 80, 192, 192]
-    assert sized(ModelConfig(latent=16), 6).latent == 16
-    assert sized(ModelConfig(latent_per_voxel=40), 6).latent == 192

@@ -20,7 +20,7 @@ class Section(BaseModel):
 
 LAYERED = ("conv", "dense", "grid", "two-stage")
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("latent", "latent_per_voxel", "hidden", "basis", "input_components"), ("compact",)),
+    **dict.fromkeys(("latent", "hidden", "basis", "input_components"), ("compact",)),
     "scale": LAYERED,
     **dict.fromkeys(("components", "compressor"), ("two-stage",)),
     "grid_step": ("grid",),
@@ -45,9 +45,6 @@ class ModelConfig(Section):
     )
     grid_step: int = Field(1, ge=1, description="voxels, each way, that a cell of the 3-D grid of grid stands for")
     latent: int = Field(192, ge=4, description="D, size of the shared latent")
-    latent_per_voxel: int = Field(
-        4, ge=1, description="most latent units a voxel or parcel, where these are few; 32 in all may always be"
-    )
     hidden: int = Field(128, ge=4, description="units of the hidden layer that each modality has before the latent")
     hemodynamics: Literal["learned", "canonical", "fir", "shift", "none"] = Field(
         "learned", description="what joins latent and BOLD in time"
@@ -86,7 +83,7 @@ class TrainConfig(Section):
     front_end_decay: float = Field(0.01, ge=0, description="weight decay of the front ends")
     compressor_steps: int = Field(600, ge=1, description="most steps of a compressor of two-stage that is trained")
     compressor_batch: int = Field(64, ge=1, description="volumes a step of that compressor")
-    trunk_steps: int = Field(200, ge=1, description="most steps of the trunk, from features to BOLD")
+    trunk_steps: int = Field(100, ge=1, description="most steps of the trunk, from features to BOLD")
     trunk_validate_every: int = Field(10, ge=1, description="steps of the trunk between validations")
     refit: bool = Field(
         True, description="train the trunk again on training and validation blocks, for as many steps as were best"
@@ -141,10 +138,14 @@ class EvaluateConfig(Section):
     null_shifts: int = Field(1000, ge=40, description="most shifts of the prediction against the scan for the null")
     noise_draws: int = Field(1, ge=1, description="draws of residual noise a person for decode(y_hat + noise)")
     random_lesions: int = Field(
-        200, ge=0, description="matched random lesions that each region's lesion is compared with; 0 for none"
+        200,
+        ge=0,
+        description="matched random lesions to compare each region's lesion with; 0 for none, under 40: no p",
     )
     lesion_draws: int = Field(
-        1, ge=1, description="moments of the block that ablated voxels are taken from; effects are means over them"
+        1,
+        ge=1,
+        description="moments of the block that ablated voxels are taken from; effects on codes are means over them",
     )
     banded_candidates: int = Field(20, ge=1, description="random weightings of the modalities that banded ridge tries")
     variance_candidates: int = Field(

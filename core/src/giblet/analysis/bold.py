@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.baselines import FOLDS, banded_ridge, fir_ridge, inner_folds
-from giblet.analysis.bootstrap import bootstrap, interval
+from giblet.analysis.bootstrap import bootstrap, interval, pieces
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import (
     Joined,
+    Matrix,
     join,
-    joined_cleaning,
     joined_codes,
     joined_predictions,
     joined_scanned,
@@ -24,7 +23,8 @@ from giblet.analysis.joined import (
 )
 from giblet.analysis.lag import Lag, scan_lag
 from giblet.analysis.nulls import Null, fdr, shift_null
-from giblet.analysis.scores import pearson
+from giblet.analysis.ridges import GROUP, ridge_predictions
+from giblet.analysis.scores import Mask, pearson
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
@@ -32,7 +32,6 @@ from giblet.model import Codes, Scans
 from giblet.types import Float
 
 Real = NDArray[np.float64]
-GROUP = "group"
 LAG_GAP_S = 30.0
 
 
@@ -40,7 +39,7 @@ LAG_GAP_S = 30.0
 class BoldScores:
     """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the lag.
 
-    `draws` are the mean r of each method and person on resampled test blocks, [S, n].
+    `draws` are the mean r of each method and person on resampled test blocks, [S, n], cut into `pieces` of 30 s.
     """
 
     r: dict[str, dict[str, Real]]
@@ -50,6 +49,7 @@ class BoldScores:
     lag: Lag | None
     notes: list[str]
     draws: dict[str, Real]
+    pieces: int = 0
 
 
 def score_bold(
@@ -60,69 +60,41 @@ def score_bold(
     config: RunConfig,
     gap: int,
     applied: Collection[str] = (),
+    slice_time_ref: float = 0.5,
 ) -> BoldScores:
-    """Score predictions on the test blocks, with both ridges on the same codes and one on plain summaries."""
+    """Score predictions on the test blocks beside linear models of the same codes and of plain summaries."""
     joined = join(timelines)
     y = {s: joined_scans(timelines, s) for s in subjects}
     guess = {s: joined_predictions(predicted, s) for s in subjects}
+    valid = {s: joined_scanned(timelines, s) for s in subjects}
     if _comparable(y):
-        y[GROUP] = np.mean([y[s] for s in subjects], 0, dtype=np.float32)
-        guess[GROUP] = np.mean([guess[s] for s in subjects], 0, dtype=np.float32)
-    valid = {s: joined_scanned(timelines, s) if s != GROUP else np.ones(len(y[s]), bool) for s in y}
+        y[GROUP], valid[GROUP] = _mean_of_present(y, valid, subjects)
+        guess[GROUP], _ = _mean_of_present(guess, valid, subjects)
     inner_gap = 0 if config.plumbing else gap
-    folds = {"folds": inner_folds(joined.train, joined.runs, inner_gap), "gap": inner_gap}
-    same: dict[str, Any] = folds | {"clean": joined_cleaning(timelines)}
-    methods = {"r": guess, **_ridges(codes, y, joined, config, same, applied)}
+    ridges, fold_notes = ridge_predictions(timelines, codes, y, valid, config, inner_gap, slice_time_ref, applied)
+    methods = {"r": guess, **ridges}
     trs = joined.test_trs
     scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}
     people = [s for s in y if s != GROUP]
     null = _null(joined, guess, y, people, config)
     group_null = _null(joined, guess, y, [GROUP], config) if GROUP in y else None
     lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config)
-    notes = [*_fold_notes(folds["folds"]), *notes]
+    notes = [*fold_notes, *notes]
     draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
-    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes, draws)
+    n_pieces = len(pieces(joined.test, joined.tr_s))
+    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes, draws, n_pieces)
 
 
-def _fold_notes(folds: int) -> list[str]:
-    few = f"training is short: the ridges' penalties come from {folds} inner folds instead of {FOLDS}"
-    return [few] if folds < FOLDS else []
+def _mean_of_present(rows: Mapping[str, Matrix], valid: Mapping[str, Mask], who: Sequence[str]) -> tuple[Matrix, Mask]:
+    """Mean [T, V] over those who were measured at each TR, and where anybody was [T]."""
+    there = np.stack([valid[s] for s in who])
+    total = sum(rows[s] * valid[s][:, None] for s in who)
+    return np.asarray(total / np.maximum(there.sum(0), 1)[:, None], np.float32), np.asarray(there.any(0))
 
 
 def _comparable(y: Mapping[str, Float]) -> bool:
     """Whether voxel v is the same place in everybody, so that a group mean has a meaning."""
     return len(y) > 1 and len({x.shape for x in y.values()}) == 1
-
-
-def _ridges(
-    codes: Codes,
-    y: Mapping[str, Float],
-    joined: Joined,
-    config: RunConfig,
-    settings: Mapping[str, Any],
-    applied: Collection[str],
-) -> dict[str, dict[str, Float]]:
-    """Predictions of the linear baselines for every row; all rows are columns of one fit."""
-    names, columns = list(y), np.cumsum([0, *(x.shape[1] for x in y.values())])
-    stacked = np.concatenate(list(y.values()), axis=1)
-    lags = int(np.ceil(config.model.kernel_s / joined.tr_s)) + 1
-    same: dict[str, Any] = {
-        "train": joined.train,
-        "validation": joined.validation,
-        "runs": joined.runs,
-        "n_lags": lags,
-        "pca": None,
-        **settings,
-    }
-    h, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
-    candidates: dict[str, Any] = {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
-    fits = {
-        "ridge_r": fir_ridge(h, stacked, undelayed=applied, **same).prediction,
-        "banded_r": banded_ridge(h, stacked, undelayed=applied, **candidates, **same).prediction,
-        "summary_ridge_r": fir_ridge(plain, stacked, undelayed=applied, **same).prediction,
-        "summary_banded_r": banded_ridge(plain, stacked, undelayed=applied, **candidates, **same).prediction,
-    }
-    return {m: {n: p[:, columns[i] : columns[i + 1]] for i, n in enumerate(names)} for m, p in fits.items()}
 
 
 def _null(
@@ -158,7 +130,7 @@ def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]], s
     ceiling = scores.ceilings["people"]
     rows = {s: _row(scores.r[s], _of(ceiling, i)) for i, s in enumerate(people)}
     out: dict[str, Any] = {m: float(np.mean([scores.r[s][m].mean() for s in people])) for m in scores.r[people[0]]}
-    out["interval"] = list(interval(scores.draws["r"], seed))
+    out |= {"interval": list(interval(scores.draws["r"], seed)), "interval_pieces": scores.pieces}
     ridge = max((m for m in scores.draws if m != "r"), key=lambda m: out[m])
     out["gain"] = out["r"] - out[ridge]
     out["gain_interval"] = list(interval(scores.draws["r"] - scores.draws[ridge], seed))

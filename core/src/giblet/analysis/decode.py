@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,6 @@ CONDITIONS = ("predicted", "faint", "noisy", "measured", "permuted")
 NOISE_POWER = {"faint": FAINT, "noisy": 1.0}
 """Power of the residuals that are added to a prediction, as a share of their own."""
 Matrix = NDArray[np.float32]
-Change = Callable[[str, Matrix], Matrix]
 
 
 @dataclass(frozen=True)
@@ -50,22 +49,19 @@ class Reader:
         y = t.scans[subject][block.trs]
         return y if condition == "measured" else np.roll(y, len(y) // 2, axis=0)
 
-    def latent(
-        self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0, change: Change | None = None
-    ) -> Tensor:
-        """The latent that is read from such a scan, [T, D]; `change` lesions the scan first."""
+    def latent(self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0) -> Tensor:
+        """The latent that is read from such a scan, [T, D]."""
         y = self.scan(condition, timeline, block, subject, draw)
-        y = y if change is None else change(subject, y)
         return read_block(self.model, y, self.timelines[timeline].scanned[subject][block.trs], subject)
 
     def places(self) -> list[tuple[int, Block]]:
         """Every test block with the number of its run."""
         return [(i, b) for i, t in enumerate(self.timelines) for b in t.of("test")]
 
-    def group_latent(self, condition: str, timeline: int, block: Block, change: Change | None = None) -> Tensor:
+    def group_latent(self, condition: str, timeline: int, block: Block) -> Tensor:
         """The mean over people of the latents read from their scans, [T, D]."""
         people = sorted(self.timelines[timeline].scans)
-        return torch.stack([self.latent(condition, timeline, block, s, change=change) for s in people]).mean(0)
+        return torch.stack([self.latent(condition, timeline, block, s) for s in people]).mean(0)
 
     def losses_of(self, z: Tensor, timeline: int, block: Block) -> dict[str, NDArray[np.float64]]:
         """Relative loss of each modality on each TR of a block that has it, from latents [T, D]."""

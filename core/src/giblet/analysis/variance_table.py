@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.baselines import blocked_folds, inner_folds
 from giblet.analysis.inference import sign_flip
 from giblet.analysis.joined import Joined, Matrix, join, joined_cleaning, joined_codes, joined_scanned, joined_scans
+from giblet.analysis.ridges import under_hrf
 from giblet.analysis.scores import Mask, Real, is_constant
 from giblet.analysis.variance import Shares, partition
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import Codes
-from giblet.model.hemodynamics import BASIS_STEP_S
 from giblet.types import Float
 
 COLUMNS = 20_000
@@ -32,8 +31,8 @@ def variance_shares(
     subjects: Sequence[str],
     config: RunConfig,
     gap: int,
-    slice_time_ref: float = 0.5,
     applied: Collection[str] = (),
+    slice_time_ref: float = 0.5,
 ) -> tuple[dict[str, Shares], str]:
     """Explained variance of each person's test TRs by modality, from what the trunk reads.
 
@@ -50,17 +49,6 @@ def variance_shares(
         return _by_person(timelines, bands, subjects, joined, 0 if config.plumbing else gap, fit), ""
     except DataError as error:
         return {}, str(error)
-
-
-def under_hrf(x: Matrix, joined: Joined, slice_time_ref: float) -> Matrix:
-    """Regressors [T, 3 P] under the canonical response at three delays, as the trunk's kernels begin; run by run.
-
-    With a few hundred TRs a free response for every component (a lag a TR) explains next to nothing of new data.
-    """
-    delays_tr = np.array([-1, 0, 1]) * BASIS_STEP_S / joined.tr_s
-    kernels = [canonical_hrf(joined.tr_s, slice_time_ref=slice_time_ref - d) for d in delays_tr]
-    runs = [np.concatenate([convolve_hrf(x[run], k) for k in kernels], axis=1) for run in joined.runs]
-    return np.concatenate(runs).astype(np.float32)
 
 
 def _by_person(

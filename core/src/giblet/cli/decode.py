@@ -41,10 +41,10 @@ def command(
     registry = Registry.discover()
     registry.load_wrappers()
     again = reopen(run, registry)
-    for note in again.notes:
-        click.echo(f"note: {note}", err=True)
     with progress_bars(quiet=quiet) as progress:
         told = decode_scan(again, scan, out, progress, subject, seconds, None if tr_s is None else exact(tr_s))
+    for note in told["notes"]:
+        click.echo(f"note: {note}", err=True)
     if as_json:
         click.echo(json.dumps(told, indent=1, default=str))
         return

@@ -30,11 +30,12 @@ def print_summary(metrics: dict[str, Any]) -> None:
     for warning in metrics["warnings"]:
         click.echo(f"warning: {warning}")
     _print_folds(metrics.get("folds"))
-    fmri, widths = metrics["fmri"], (26, 9, 9, 9, 9, 10, 8)
-    click.echo("\n" + row(("held-out r", "model", "ridge", "banded", "ceiling", "null p95", "p"), widths))
+    fmri, widths = metrics["fmri"], (26, 9, 9, 9, 9, 11, 9, 10, 8)
+    ridges = ("FIR", "banded", "HRF", "HRF, group")
+    click.echo("\n" + row(("held-out r", "model", *ridges, "ceiling", "null p95", "p"), widths))
     for label, part in (("people", fmri), ("group mean", fmri.get("group"))):
         if part:
-            names = ("r", "ridge_r", "banded_r", "ceiling", "null_p95", "p")
+            names = ("r", "ridge_r", "banded_r", "hrf_banded_r", "hrf_group_r", "ceiling", "null_p95", "p")
             click.echo(row((label, *(part.get(n) for n in names)), widths))
     click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
     click.echo(f"the response to a TR of stimulus peaks {fmri['hrf_peak_s']['all']:.1f} s after its middle")

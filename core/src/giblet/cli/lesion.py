@@ -100,7 +100,7 @@ def print_lesion(told: dict[str, Any]) -> None:
             click.echo(f"  ({m} - {n}) x ({a} - {b}): {tested}")
     match = told["matching"]
     if match and match["n"]:
-        click.echo(f"\np: against {match['n']} random lesions as large, as connected, and beside it")
+        click.echo(f"\np is against random lesions: {match['n']} different ones, as large, as connected, beside it")
         if match["within_tolerance"] is not None:
             click.echo(
                 f"   ceiling {match['random_ceiling']:.3f} (the lesion's {match['region_ceiling']:.3f}), "

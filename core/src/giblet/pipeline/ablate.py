@@ -19,6 +19,7 @@ from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.held_out import scores
 from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.step_cost import Stepper, against, interleaved, steppers_of
+from giblet.pipeline.study_record import identity
 from giblet.pipeline.train import train
 from giblet.pipeline.variants import TEMPORAL, Overrides, Variant, cell_config, folder_name, label
 from giblet.plugins import Registry
@@ -48,10 +49,10 @@ class Ablation:
         """What cost is compared with: the baseline `mean` where it takes part, else the first variant."""
         return next((v for v in self.variants if v.get(TEMPORAL) == "mean"), self.variants[0])
 
-    def content(self) -> list[str]:
-        """Hashes of the files of the study."""
+    def content(self) -> list[Any]:
+        """What of the study decides a cell: the contents of its files, its scans with their clocks, and its split."""
         stimuli = [p for s in self.study.stimuli for p in (*s.files.values(), *(t.path for t in s.features.values()))]
-        return [content_hash(p) for p in dict.fromkeys([*stimuli, *(s.bold for s in self.study.scans)])]
+        return [[content_hash(p) for p in dict.fromkeys(stimuli)], identity(self.study), dict(self.study.split)]
 
 
 def ablate(ablation: Ablation, command: str, progress: Progress) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def ablate(ablation: Ablation, command: str, progress: Progress) -> dict[str, An
     return result
 
 
-def run_cell(ablation: Ablation, variant: Variant, seed: int, content: list[str], progress: Progress) -> dict[str, Any]:
+def run_cell(ablation: Ablation, variant: Variant, seed: int, content: list[Any], progress: Progress) -> dict[str, Any]:
     """One variant with one seed: trained and scored, or read where that is done.
 
     Its folder keeps settings, log and scores; the weights go when the scores are there.

@@ -16,7 +16,7 @@ from giblet.data.split import Block
 from giblet.errors import ConfigError
 from giblet.model import ModalityNets, decode_code, read_block
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.new_scan import read_scan
+from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.reconstruct import cut, render
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import open_results
@@ -87,7 +87,7 @@ def decode_scan(
         "files": files,
         "how": {k: how for k in files if (how := getattr(again.modalities[k], "how", ""))},
         "cannot_be_played": [n.name for n in again.nets if n.name not in files],
-        "notes": again.notes,
+        "notes": [*again.notes, *clock_notes(again, scan, tr_s)],
     }
     RunFolder(folder).write_json(MARKER, told)
     return told

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet import stages
-from giblet.analysis.bold import GROUP, BoldScores, bold_metrics, score_bold
+from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
 from giblet.analysis.decode import Reader, decoding_losses
 from giblet.analysis.kernels import person_delays, region_peaks
+from giblet.analysis.ridges import GROUP
 from giblet.analysis.smuggling import smuggling
 from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
 from giblet.config import RunConfig
@@ -39,7 +40,8 @@ def evaluate(
     predicted = predict_scans(model, codes, inputs.timelines)
     regions = read_regions(study.atlas, study.labels, inputs.brain)
     with folder.stage("baselines"):
-        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, inputs.gap, applied(nets))
+        timing = (inputs.gap, applied(nets), inputs.slice_time_ref)
+        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing)
         progress("evaluate", 1, 4)
     _write_draws(folder, scores)
     fmri = bold_metrics(scores, regions, config.seed) | {
@@ -47,8 +49,7 @@ def evaluate(
         "delay_s": person_delays(model),
     }
     with folder.stage("variance"):
-        timing = (inputs.gap, inputs.slice_time_ref)
-        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, applied(nets))
+        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing)
         variance = variance_metrics(shares, regions, why, config.seed)
     _write_maps(folder, inputs, scores, regions, variance_maps(shares))
     reader = Reader(model, nets, trained.losses, codes, inputs.timelines, predicted, config)

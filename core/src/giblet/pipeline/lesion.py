@@ -21,8 +21,8 @@ from giblet.pipeline.lesions import space_of
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import cut, decoded, stretch
 from giblet.pipeline.regions import Masks, read_atlas
-from giblet.pipeline.reopen import reopen_with_data
-from giblet.pipeline.results import open_results
+from giblet.pipeline.reopen import reopen, study_of, with_data
+from giblet.pipeline.results import open_results, require_own
 from giblet.plugins import Registry
 from giblet.types import Progress
 
@@ -59,13 +59,15 @@ def lesion_run(
     Raises
     ------
     ConfigError, DataError, PluginError
-        As `reopen_with_data`, `find_target` and `read_atlas`, or if `out` holds something else.
+        As `reopen_with_data`, `find_target` and `read_atlas`, or if `out` holds something else; before data are read.
     """
-    study, inputs, trained, reader = reopen_with_data(run, registry, progress, moved)
-    assert inputs.brain is not None
-    atlas = read_atlas(study.atlas, study.labels, inputs.brain)
-    voxels = next(y.shape[1] for t in inputs.timelines for y in t.scans.values())
-    target = find_target(wanted, atlas, inputs.brain, trained.model, voxels)
+    again = reopen(run, registry)
+    require_own(out, MARKER)
+    study = study_of(run, moved)
+    atlas = read_atlas(study.atlas, study.labels, again.brain)
+    voxels = next(iter(again.blueprint.voxels.values()))
+    target = find_target(wanted, atlas, again.brain, again.model, voxels)
+    _, inputs, _, reader = with_data(again, study, progress)
     folder = RunFolder(open_results(out, MARKER))
     regions, notes = _compared(target, {} if atlas is None else atlas.masks(atlas.networks or atlas.names))
     plan = Plan(

@@ -18,6 +18,8 @@ from giblet.pipeline.regions import Atlas, Masks, on_grid
 
 Mask = NDArray[np.bool_]
 SphereMm = tuple[float, float, float, float]
+PARCELS = "the run's scans are tables of parcels, which have no places"
+ADD_LABELS = "add labels = FILE (a table with the columns index and name) to its study.toml, and name it with --study"
 SAME_PLACE = 0.5
 """Values above this belong to an image that is a mask, as in nilearn."""
 
@@ -66,13 +68,13 @@ def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Mod
     if wanted.components:
         return _components(wanted.components, model)
     if wanted.mask is not None or wanted.sphere is not None:
-        _require_space(brain)
+        _require_space(brain, atlas)
     if wanted.mask is not None:
         name, chosen = wanted.mask.name, on_grid(wanted.mask, brain, "the mask") > SAME_PLACE
     elif wanted.sphere is not None:
         name, chosen = "sphere {:g},{:g},{:g},{:g}".format(*wanted.sphere), in_sphere(wanted.sphere, brain)
     else:
-        name, chosen = _named(wanted, atlas)
+        name, chosen = _named(wanted, atlas, brain)
     if not chosen.any():
         raise DataError(f"{name} holds no voxel of the scans' mask; give a place inside the brain")
     if chosen.all():
@@ -98,13 +100,15 @@ def in_sphere(sphere: SphereMm, brain: Modality) -> Mask:
     return inside
 
 
-def _require_space(brain: Modality) -> None:
+def _require_space(brain: Modality, atlas: Atlas | None) -> None:
     if "mask" not in brain.state:
-        raise ConfigError("the run's scans are tables of parcels, which have no places; name parcels with --region")
+        raise ConfigError(f"{PARCELS}; " + ("name parcels with --region" if atlas else f"for names, {ADD_LABELS}"))
 
 
-def _named(wanted: Wanted, atlas: Atlas | None) -> tuple[str, Mask]:
+def _named(wanted: Wanted, atlas: Atlas | None, brain: Modality) -> tuple[str, Mask]:
     """Voxels of all names together."""
+    if atlas is None and "mask" not in brain.state:
+        raise ConfigError(f"{PARCELS}, and no names; {ADD_LABELS}")
     if atlas is None:
         raise ConfigError(
             "the study of this run has no atlas to find names in; give --mask or --sphere, or an atlas in study.toml"

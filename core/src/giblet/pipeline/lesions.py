@@ -44,7 +44,7 @@ def lesion_truth(path: Path, lesions: Mapping[str, Any]) -> dict[str, Any]:
 
     `lesion_pairs_in_order` is the share of regions' pairs, of each decodable modality, that are in the truth's order,
     and `lesion_order_matches` whether all are; `lesion_first_matches` whether a region that serves one modality costs
-    that one most.
+    that one most (where another is decodable too).
     """
     truth = json.loads(path.read_text(encoding="utf-8")).get("lesions")
     if not truth or not lesions:
@@ -75,6 +75,6 @@ def _in_order(stated: Mapping[str, Mapping[str, float]], found: Mapping[str, Map
 
 
 def _first(stated: Mapping[str, str], found: Mapping[str, Mapping[str, float]]) -> dict[str, bool]:
-    """By region, whether its modality, if that is decodable, suffers most."""
-    known = {r: m for r, m in stated.items() if m in found.get(r, {})}
+    """By region, whether its modality suffers most, if that one and another to compare it with are decodable."""
+    known = {r: m for r, m in stated.items() if m in found.get(r, {}) and len(found[r]) > 1}
     return {r: max(found[r], key=lambda k: found[r][k]) == m for r, m in known.items()}

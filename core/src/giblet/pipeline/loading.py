@@ -53,6 +53,8 @@ def _model_folder(run: Path) -> Path:
     if not (run / "run.json").is_file():
         raise ConfigError(f"{run} is not the folder of a run; give the --out of a `giblet run`")
     if not (run / FOLDER).is_dir():
+        if (run / "fold-1" / "run.json").is_file():
+            raise ConfigError(f"{run} holds folds, each a run of its own; give one, for example {run / 'fold-1'}")
         raise ConfigError(f"the run {run} is not trained to its end; the `giblet run` that began it goes on with it")
     return run / FOLDER
 

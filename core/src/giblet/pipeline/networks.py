@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from giblet import stages
-from giblet.config import ModelConfig, RunConfig
+from giblet.config import RunConfig
 from giblet.model import (
     PRESETS,
     Autoencoder,
@@ -28,7 +28,6 @@ from giblet.training.front_ends import training_parts
 from giblet.types import FeatureSpec
 
 SEED_STEP = 1_000_003
-FEWEST_LATENT = 32
 
 
 def build_nets(blueprint: Blueprint, config: RunConfig) -> list[ModalityNets]:
@@ -86,7 +85,7 @@ def _build_member(blueprint: Blueprint, nets: list[ModalityNets], codes: Codes, 
         return one
 
     return Autoencoder(
-        sized(config.model, min(blueprint.voxels.values())),
+        config.model,
         float(blueprint.tr_s),
         {n.name: codes.projections[n.name].outputs for n in nets},
         {n.name: codes.projections[n.name].back for n in nets},
@@ -99,12 +98,6 @@ def _build_member(blueprint: Blueprint, nets: list[ModalityNets], codes: Codes, 
         pictures={n.name: _picture(n.spec) for n in nets if n.plain and len(n.spec.shape) == 3},
         middle=middle,
     )
-
-
-def sized(config: ModelConfig, voxels: int) -> ModelConfig:
-    """The config with a latent that is not much larger than the brain it drives: six regions cannot teach 192 units."""
-    most = max(FEWEST_LATENT, config.latent_per_voxel * voxels)
-    return config.model_copy(update={"latent": min(config.latent, most)})
 
 
 def _picture(spec: FeatureSpec) -> Picture:

@@ -46,6 +46,13 @@ def read_scan(again: Reopened, scan: Path, subject: str | None, tr_s: Fraction |
     return scaled(y, y.std(0) if subject is None else again.bold_sd[subject])
 
 
+def clock_notes(again: Reopened, scan: Path, tr_s: Fraction | None) -> list[str]:
+    """What was assumed of a scan's clock: its TR is the run's where neither the file nor `tr_s` says it."""
+    if inspect_bold(scan, tr_s).tr_s is not None:
+        return []
+    return [f"TR not stated, taken as {float(again.blueprint.tr_s):g} s"]
+
+
 def _require_clock(again: Reopened, scan: Path, tr_s: Fraction | None) -> None:
     """The model's kernels are counted in TRs: a scan must have the same, and enough of them."""
     info = inspect_bold(scan, tr_s)

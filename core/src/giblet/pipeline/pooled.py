@@ -59,7 +59,7 @@ def fold_scores(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str,
 
 def _best(fmri: Mapping[str, Any]) -> str:
     """The ridge with the largest r."""
-    return max(RIDGES, key=lambda name: float(fmri[name]))
+    return max((name for name in RIDGES if name in fmri), key=lambda name: float(fmri[name]))
 
 
 def _over_folds(tables: Sequence[Real], draws: Sequence[Mapping[str, Any]]) -> Real:

@@ -134,20 +134,43 @@ def reopen_with_data(run: Path, registry: Registry, progress: Progress, study: S
     DataError
         If a file of the study is gone or has changed, naming the first.
     """
-    again = reopen(run, registry)
+    return with_data(reopen(run, registry), study_of(run, study), progress)
+
+
+def study_of(run: Path, moved: Study | None = None) -> Study:
+    """The study of a run, or `moved` where that holds the same files.
+
+    Raises
+    ------
+    ConfigError
+        If the run does not know its study.
+    DataError
+        If a file of the study is gone or has changed, naming the first.
+    """
     kept = RunFolder(run).read_json("study.json")
     if kept is None:
         raise ConfigError(f"{run} has no study.json, so its films and scans are unknown; copy it with the run")
-    found = restored(kept, run) if study is None else study
+    found = restored(kept, run) if moved is None else moved
     require_files(found, kept, run)
+    return found
+
+
+def with_data(again: Reopened, study: Study, progress: Progress) -> ReopenedStudy:
+    """A reopened run with its study read again.
+
+    Raises
+    ------
+    DataError
+        If the study cannot be split as it was.
+    """
     fitted = {**again.modalities, BRAIN: again.brain}
-    inputs = extract_study(found, again.config, registry, progress, fitted=fitted)
+    inputs = extract_study(study, again.config, again.registry, progress, fitted=fitted)
     if inputs.described["split"] != again.split:
-        raise DataError(f"the split of {run} cannot be drawn again with giblet {version('giblet')}; run again")
+        raise DataError(f"the split of {again.run} cannot be drawn again with giblet {version('giblet')}; run again")
     inputs.described["notes"] += again.notes
     summaries = {k: m.summary for k, m in again.modalities.items()}
     codes = apply_codes(inputs.timelines, again.nets, summaries, again.projections, progress)
     trained = Trained(again.model, again.nets, again.losses, codes)
     predicted = predict_scans(again.model, codes, inputs.timelines)
     reader = Reader(again.model, again.nets, again.losses, codes, inputs.timelines, predicted, again.config)
-    return ReopenedStudy(found, inputs, trained, reader)
+    return ReopenedStudy(study, inputs, trained, reader)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from giblet.config import RunConfig
-from giblet.data.store import content_hash, digest
+from giblet.data.store import digest
 from giblet.data.study import Study
 from giblet.pipeline.evaluate import evaluate
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.prepare import Inputs
-from giblet.pipeline.study_record import record
+from giblet.pipeline.study_record import identity, record
 from giblet.pipeline.train import train
 from giblet.types import Progress
 
@@ -21,11 +21,9 @@ PACKAGES = ("giblet", "torch", "numpy", "nilearn", "av")
 
 def open_run(out: Path, study: Study, config: RunConfig, inputs: Inputs) -> RunFolder:
     """The run's folder, which knows by a fingerprint of settings, inputs and version whether it is the same run."""
-    scans = [content_hash(s.bold) for s in study.scans]
-    fingerprint = digest(
-        [config.model_dump(mode="json"), inputs.keys, scans, version("giblet"), inputs.described["split"]]
-    )
-    folder = RunFolder.open(out, config.model_dump(mode="json"), fingerprint)
+    settings, split = config.model_dump(mode="json"), inputs.described["split"]
+    fingerprint = digest([settings, inputs.keys, identity(study), version("giblet"), split])
+    folder = RunFolder.open(out, settings, fingerprint)
     folder.write_json("inputs.json", inputs.described)
     folder.write_json("study.json", record(study, out))
     return folder

@@ -64,6 +64,18 @@ def record(study: Study, run: Path) -> Record:
     }
 
 
+def identity(study: Study) -> list[Any]:
+    """What of a study decides a run beside its features: scans, on what and when, and regions; not where files lie."""
+    scans = [[content_hash(s.bold), s.stimulus, str(s.offset_s), str(s.tr_s), s.slice_time_ref] for s in study.scans]
+    return [scans, {what: content_hash(path) for what, path in _regions(study)}]
+
+
+def _regions(study: Study) -> list[tuple[str, Path]]:
+    """The files that say which voxels are which region."""
+    found = {"atlas": study.atlas, "labels": study.labels}
+    return [(what, path) for what, path in found.items() if path is not None]
+
+
 def files_of(study: Study) -> Iterator[tuple[str, Path]]:
     """Every file that decides what a run computes, with what it is."""
     for stimulus in study.stimuli:
@@ -73,6 +85,7 @@ def files_of(study: Study) -> Iterator[tuple[str, Path]]:
             yield f"features {name} of {stimulus.name}", table.path
     for scan in study.scans:
         yield f"scan of {scan.subject} {scan.run}", scan.bold
+    yield from _regions(study)
 
 
 def restored(kept: Record, run: Path) -> Study:

@@ -26,7 +26,7 @@ def _prediction(truth: Mapping[str, Any], fmri: Mapping[str, Any]) -> dict[str, 
     """Ceiling and oracles, means over people, and the share of the way from the best ridge to the oracle."""
     people = list(truth["subjects"].values())
     means = {k: float(np.mean([np.mean(p[k]) for p in people])) for k in ("ceiling", "oracle_r", "informed_r", "fir_r")}
-    ridge = max(fmri[k] for k in RIDGES)
+    ridge = max(fmri[k] for k in RIDGES if k in fmri)
     gap = means["oracle_r"] - ridge
     shares = {"ratio_to_ceiling": fmri["r"] / means["ceiling"], "gap_share": (fmri["r"] - ridge) / gap}
     return means | shares

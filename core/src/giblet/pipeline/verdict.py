@@ -7,15 +7,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SIGNIFICANT = 0.05
-RIDGES = ("ridge_r", "banded_r", "summary_ridge_r", "summary_banded_r")
+RIDGES = ("ridge_r", "banded_r", "summary_ridge_r", "summary_banded_r", "hrf_banded_r", "hrf_group_r")
 NOTHING_READ = 1.0
+FEWEST_PIECES = 4
+"""Pieces of 30 s that a test must have for an interval to mean anything."""
+CALIBRATED = 0.99
 TRUNK_CONSTANT = 2.0
 """What a constant scores in the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 
 
 def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     """One sentence on whether scans are predicted, and whether by more than ridge."""
-    r, best = fmri["r"], max(fmri[k] for k in RIDGES)
+    r, best = fmri["r"], max(fmri[k] for k in RIDGES if k in fmri)
     if plumbing:
         return (
             f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
@@ -26,9 +29,13 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
             f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})."
         )
     low, high = fmri["gain_interval"]
+    if fmri["interval_pieces"] < FEWEST_PIECES:
+        beside = f"the best ridge with {best:.3f} (too few minutes of test to tell them apart)"
+    else:
+        told = f"{best:.3f}; 90 % interval of the difference {low:+.3f} to {high:+.3f}"
+        beside = f"{beside_ridge(low, high)} the best ridge ({told})"
     return (
-        f"The model predicts held-out scans with r = {r:.3f}, {beside_ridge(low, high)} the best ridge ({best:.3f}; "
-        f"90 % interval of the difference {low:+.3f} to {high:+.3f}); "
+        f"The model predicts held-out scans with r = {r:.3f}, {beside}; "
         f"null 95th percentile {fmri['null_p95']:.3f}, p = {fmri['p']:.3f}."
     )
 
@@ -71,5 +78,12 @@ def alarms(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         f"Training learned nothing that holds on validation blocks ({name}): the loss stayed at {loss:.2f}, "
         f"a constant's is {constant:.0f}."
         for name, loss in best.items()
-        if math.inf > loss >= (constant := TRUNK_CONSTANT if name.startswith("trunk") else NOTHING_READ)
+        if math.inf > loss >= alarming(name, constant := TRUNK_CONSTANT if name.startswith("trunk") else NOTHING_READ)
     ]
+
+
+def alarming(name: str, constant: float) -> float:
+    """The validation loss that says nothing was learned: what is read from scans is scored at its best multiple, which
+    by itself brings a loss a little below the constant's.
+    """
+    return CALIBRATED * constant if name.startswith("decoders") else constant

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 R = "Pearson correlation between predicted and measured signal over the test TRs, averaged over voxels; 1 is perfect."
 RIDGE = "The same for ridge regression with lags (FIR) on the very features that the model's trunk reads."
+HRF_RIDGE = (
+    "Banded ridge of the same features under the canonical response at three delays, which is what the model starts "
+    "from; and the same fitted to the mean over people, which predicts everybody."
+)
 BANDED = "Ridge with a penalty of its own for each kind of feature."
 SUMMARY_RIDGE = "Ridge on simple summaries of film, sound and words."
 MEAN = "Predicting each voxel's mean over the training TRs, always; its r is 0."

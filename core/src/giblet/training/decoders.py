@@ -151,7 +151,9 @@ class DecoderTask:
         long it trains, and so has no say in when the rest stops.
         """
         scores = calibrated_losses(self._read_back(), self.codes)
-        return scores | ({BOLD: self.trunk.validate() / BOLD_CONSTANT} if self.trunk else {})
+        if self.trunk is None or self.config.train.refit:  # a refitted trunk has seen these blocks
+            return scores
+        return scores | {BOLD: self.trunk.validate() / BOLD_CONSTANT}
 
     def calibrate(self) -> None:
         """Shrink each part of what is read from scans to its best multiple on the validation blocks."""

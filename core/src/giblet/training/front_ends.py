@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ class FrontEndTask:
         self, nets: ModalityNets, loss: RelativeLoss, timelines: Sequence[Timeline], config: RunConfig
     ) -> None:
         self.name, self.nets, self.relative, self.config = f"front-end {nets.kind}", nets, loss, config.train
-        self.batch = config.train.front_end_batch
+        self.batch, self.seed = config.train.front_end_batch, config.seed
         self.module = nn.ModuleDict({"encoder": nets.encoder, "decoder": nets.decoder})
         self.train_parts = training_parts(timelines, nets.name)
         self.validation_parts = training_parts(timelines, nets.name, "validation")
@@ -53,7 +54,7 @@ class FrontEndTask:
         """Relative loss of a random batch of training TRs; what the encoder sees is augmented, its target is not."""
         per_epoch = max(1, len(self.index) // self.batch)
         epoch, k = divmod(step, per_epoch)
-        order = torch.randperm(len(self.index), generator=torch.Generator().manual_seed(epoch)).tolist()
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.index))
         chosen = [self.index[i] for i in order[k * self.batch : (k + 1) * self.batch]]
         rows = [self._read(self.train_parts, i, torch.tensor([t]).numpy()) for i, t in chosen]
         x, mask = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])

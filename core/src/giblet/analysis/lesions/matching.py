@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from giblet.analysis.nulls import MIN_DISTINCT
+
 Mask = NDArray[np.bool_]
 Int = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -43,9 +45,9 @@ class Space:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RandomLesions:
-    """Random lesions `masks` [n, U] of one region, and how well they match it.
+    """Random lesions `masks` [n, U] of one region, no two alike, and how well they match it.
 
-    `notes` say what could not be matched; without room for any, n is 0.
+    `notes` say what could not be matched, or that they are too few for a p; without room for any, n is 0.
     """
 
     masks: Mask
@@ -83,7 +85,7 @@ def parts_of(mask: Mask, neighbours: Int) -> list[int]:
 
 
 def random_lesions(region: Mask, space: Space, n: int, seed: int) -> RandomLesions:
-    """Draw n lesions [n, U] like a region [U].
+    """Draw n lesions [n, U] like a region [U]; one that was drawn before is not counted again.
 
     Each has as many connected parts of the same sizes, grown at random beside the region, towards its mean ceiling.
     Where units have no places they are random sets, and where there is no ceiling it is not matched; `notes` say so.
@@ -101,6 +103,9 @@ def random_lesions(region: Mask, space: Space, n: int, seed: int) -> RandomLesio
             notes.append("no random lesion of this size and shape fits beside the region")
             break
         found.append(one)
+    found = list({one.tobytes(): one for one in found}.values())
+    if 0 < len(found) < MIN_DISTINCT:
+        notes.append(f"no p: {len(found)} different random lesions, at least {MIN_DISTINCT} are needed")
     masks = np.stack(found) if found else np.zeros((0, len(region)), bool)
     ceilings = masks @ space.ceiling / region.sum() if space.ceiling is not None and found else np.zeros(0)
     within = None if target is None or not found else float(np.mean(np.abs(ceilings - target) <= CEILING_TOLERANCE))

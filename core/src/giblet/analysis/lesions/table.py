@@ -15,7 +15,7 @@ from giblet.analysis.lesions.bootstrap import BLOCK_S, LEVEL, RESAMPLES, Draws, 
 from giblet.analysis.lesions.effects import Effects, measure_effects, null_effects
 from giblet.analysis.lesions.matching import Mask, RandomLesions, Space, random_lesions
 from giblet.analysis.lesions.reading import Lesions, NativeLoss
-from giblet.analysis.nulls import p_value
+from giblet.analysis.nulls import MIN_DISTINCT, p_value
 from giblet.types import Progress
 
 SOURCES = {"from_measured": "measured", "from_predicted": "noisy"}
@@ -138,7 +138,7 @@ def _row(t: Tested, m: str, k: int, plan: Plan) -> dict[str, Any]:
         return row | {"decodable": False}
     effect, null = float(effects.effect()[k]), t.nulls[k][m]
     sign = -1.0 if plan.only else 1.0  # a region that is kept alone is special if it loses little
-    p = p_value(sign * effect, sign * null) if len(null) else None
+    p = p_value(sign * effect, sign * null) if len(null) >= MIN_DISTINCT else None
     tests = {"code_effect": effect, "code_interval": list(interval(t.resampled[m][k])), "p": p}
     return row | {"decodable": True} | tests
 

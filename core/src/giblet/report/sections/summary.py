@@ -15,6 +15,8 @@ SCORES = {
     "banded_r": "banded ridge",
     "summary_ridge_r": "ridge on summaries",
     "summary_banded_r": "banded ridge on summaries",
+    "hrf_banded_r": "banded ridge under the HRF",
+    "hrf_group_r": "the same, of the group mean",
     "training_mean_r": "training mean",
 }
 
@@ -83,6 +85,7 @@ def _legend(fmri: dict[str, Any]) -> Html:
         "FIR ridge": legend.RIDGE,
         "banded ridge": legend.BANDED if "banded_r" in fmri else None,
         "ridge on summaries": legend.SUMMARY_RIDGE if "summary_ridge_r" in fmri else None,
+        "ridge under the HRF": legend.HRF_RIDGE if "hrf_banded_r" in fmri else None,
         "training mean": legend.MEAN if "training_mean_r" in fmri else None,
         "ceiling": ceiling + ".",
         "null": f"r of predictions that belong to another time ({fmri.get('null_kind') or 'kind not stated'}).",
