@@ -57,8 +57,8 @@ def test_every_condition_has_a_loss(reader):
 def test_canonical_kernels_peak_five_seconds_after_their_stimulus(tr_s):
     """Glover's response peaks at 5.0 s; the stimulus is the whole TR, BOLD is read at its middle."""
     config = ModelConfig(latent=4, hemodynamics="canonical", kernel_s=30.0)
-    head = lambda s, d: Head(d, 10)  # noqa: E731
-    model = Autoencoder(config, tr_s, {"x": 3}, {"x": 3}, ["one"], head, lambda s, d: Head(10, d))
+    heads = (lambda s, d: Head(d, 10)), (lambda s, d: Head(10, d))
+    model = Autoencoder(config, tr_s, {"x": 3}, {"x": 3}, ["one"], *heads)
     assert region_peaks(model, {})["all"] == pytest.approx(5.0, abs=max(0.15, tr_s / 5))
     assert voxel_kernels(model, 0).shape == (10, model.hemodynamics.taps)
 
@@ -181,7 +181,7 @@ def test_a_loss_that_stays_at_its_constant_is_an_alarm():
 def test_the_trunk_of_a_real_study_stays_small():
     """Sherlock's sizes: three modalities, 17 people; all but front ends and heads at most 5 M parameters."""
     sizes = dict.fromkeys(("video", "audio", "text"), 32)
-    head = lambda s, d: nn.Identity()  # noqa: E731
+    heads = [lambda s, d: nn.Identity()] * 2
     people = [f"sub-{i}" for i in range(17)]
-    model = Autoencoder(ModelConfig(), 1.5, sizes, {**dict.fromkeys(sizes, 256), "text": 1024}, people, head, head)
+    model = Autoencoder(ModelConfig(), 1.5, sizes, {**dict.fromkeys(sizes, 256), "text": 1024}, people, *heads)
     assert model.trunk_parameters() <= 5_000_000

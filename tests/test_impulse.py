@@ -78,8 +78,8 @@ def predicted_peak_s(path, modality, tr_s, slice_time_ref=0.5):
     values, mask = (torch.from_numpy(a) for a in aligned.rows(slice(None)))
     code = stages.encode(r, modality, modality.spec(aligned), SUBSTEPS)(values, mask)
     config = ModelConfig(latent=SUBSTEPS, substeps=SUBSTEPS, hemodynamics="canonical", dropout=0.0, kernel_s=32.0)
-    head = lambda subject, width: Sum()  # noqa: E731
-    model = Autoencoder(config, float(grid.tr_s), {"x": SUBSTEPS}, {"x": SUBSTEPS}, ["one"], head, head, slice_time_ref)
+    heads = [lambda subject, width: Sum()] * 2
+    model = Autoencoder(config, float(grid.tr_s), {"x": SUBSTEPS}, {"x": SUBSTEPS}, ["one"], *heads, slice_time_ref)
     adapter = model.adapters.adapters["x"]
     with torch.no_grad():
         adapter.linear.weight.copy_(torch.eye(SUBSTEPS))

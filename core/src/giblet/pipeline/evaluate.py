@@ -17,7 +17,7 @@ from giblet.analysis.smuggling import smuggling
 from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
 from giblet.config import RunConfig
 from giblet.data.study import Study
-from giblet.model import predict_scans
+from giblet.model import ModalityNets, predict_scans
 from giblet.pipeline import verdict
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.identify import identification
@@ -63,18 +63,7 @@ def evaluate(
         metrics["lesions"] = lesion_regions(reader, inputs, regions, scores.ceilings[GROUP].values, progress)
         progress("evaluate", 3, 4)
     with folder.stage("reconstruction"):
-        for n in nets:
-            modality = inputs.modalities[n.name]
-            metrics[n.name] = {
-                "modality": modality.name,
-                "loss": losses[n.name],
-                "identification": identification(n, reader),
-            }
-            if modality.can_reconstruct():
-                made = reconstruct_modality(
-                    inputs, modality, n, reader, folder.path / "reconstructions", config.evaluate.reconstruct_s
-                )
-                metrics[n.name] |= made
+        metrics |= {n.name: _decoded(n, inputs, reader, folder) | {"loss": losses[n.name]} for n in nets}
         _write_scans(folder, inputs, predicted)
         progress("evaluate", 4, 4)
     metrics["warnings"] = [
@@ -86,6 +75,16 @@ def evaluate(
     if study.truth is not None:
         metrics["truth"] = compare_with_truth(study.truth, metrics)
     return metrics
+
+
+def _decoded(n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
+    """What is read back of one modality: which clip it was and, where it can be played, films and their scores."""
+    modality = inputs.modalities[n.name]
+    found = {"modality": modality.name, "identification": identification(n, reader)}
+    if not modality.can_reconstruct():
+        return found
+    seconds = reader.config.evaluate.reconstruct_s
+    return found | reconstruct_modality(inputs, modality, n, reader, folder.path / "reconstructions", seconds)
 
 
 def _write_draws(folder: RunFolder, scores: BoldScores) -> None:

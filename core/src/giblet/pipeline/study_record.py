@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from giblet.data.study import FeatureTable, Scan, Stimulus, Study
 from giblet.errors import DataError
 
 Record = dict[str, Any]
+Place = Callable[[Path | None], str | None]
 EXTRA = ("atlas", "labels", "truth")
 
 
@@ -26,41 +27,40 @@ def record(study: Study, run: Path) -> Record:
     return {
         "name": study.name,
         "folder": place(study.folder),
-        "stimuli": [
-            {
-                "name": s.name,
-                "files": {k: place(p) for k, p in s.files.items()},
-                "streams": dict(s.streams),
-                "features": {
-                    k: {
-                        "path": place(f.path),
-                        "tr_s": None if f.tr_s is None else str(f.tr_s),
-                        "start_s": str(f.start_s),
-                        "hemodynamics": f.hemodynamics,
-                    }
-                    for k, f in s.features.items()
-                },
-            }
-            for s in study.stimuli
-        ],
-        "scans": [
-            {
-                "subject": s.subject,
-                "run": s.run,
-                "stimulus": s.stimulus,
-                "bold": place(s.bold),
-                "tr_s": str(s.tr_s),
-                "n_volumes": s.n_volumes,
-                "offset_s": str(s.offset_s),
-                "slice_time_ref": s.slice_time_ref,
-            }
-            for s in study.scans
-        ],
+        "stimuli": [_stimulus(s, place) for s in study.stimuli],
+        "scans": [_scan(s, place) for s in study.scans],
         "split": {run_name: [list(b) for b in blocks] for run_name, blocks in study.split.items()},
         **{k: place(getattr(study, k)) for k in EXTRA},
         "notes": list(study.notes),
         "given_tr_s": None if study.given_tr_s is None else str(study.given_tr_s),
         "content": {what: content_hash(path) for what, path in files_of(study)},
+    }
+
+
+def _stimulus(s: Stimulus, place: Place) -> Record:
+    tables = {
+        k: {
+            "path": place(f.path),
+            "tr_s": None if f.tr_s is None else str(f.tr_s),
+            "start_s": str(f.start_s),
+            "hemodynamics": f.hemodynamics,
+        }
+        for k, f in s.features.items()
+    }
+    files = {k: place(p) for k, p in s.files.items()}
+    return {"name": s.name, "files": files, "streams": dict(s.streams), "features": tables}
+
+
+def _scan(s: Scan, place: Place) -> Record:
+    return {
+        "subject": s.subject,
+        "run": s.run,
+        "stimulus": s.stimulus,
+        "bold": place(s.bold),
+        "tr_s": str(s.tr_s),
+        "n_volumes": s.n_volumes,
+        "offset_s": str(s.offset_s),
+        "slice_time_ref": s.slice_time_ref,
     }
 
 
