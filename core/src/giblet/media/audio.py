@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.errors import ConfigError, DataError
-from giblet.media.containers import AvObject, Decoder, StreamInfo, choose_stream, list_streams, open_container
+from giblet.media.containers import AvObject, StreamInfo, choose_stream, list_streams, open_container
+from giblet.media.decoding import Decoder
 from giblet.types import Features
 
 Sound = NDArray[np.float32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,9 @@ from giblet.errors import DataError
 AvObject = Any
 """Containers, streams and frames of PyAV, whose stubs call every time optional."""
 Kind = Literal["video", "audio", "subtitle"]
-KIND_NAMES = {"video": "video", "audio": "sound", "subtitle": "caption"}
+KIND_NAMES = {"video": "video", "audio": "sound", "subtitle": "caption", "cover": "cover picture"}
+PICTURES = ("image2", "ico")
+"""FFmpeg's readers of single pictures; all others are named like `png_pipe`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +47,78 @@ def open_container(path: Path) -> Iterator[AvObject]:
 
     if not Path(path).is_file():
         raise DataError(f"there is no file {path}; give the path of a film or sound file")
-    try:
-        container = av.open(str(path), metadata_errors="replace")
+    try:  # an absolute path: FFmpeg takes what stands before a colon for a protocol
+        container = av.open(str(Path(path).absolute()), metadata_errors="replace")
     except av.error.FFmpegError as err:
         raise DataError(f"{path} cannot be read as a film or sound: {err.strerror}; is it whole?") from None
     with container:
+        _refuse_pictures(container.format.name, path)
+        if not container.streams:
+            raise DataError(f"{path} cannot be read as a film or sound: it has no streams; is it whole?")
         yield container
 
 
+def _refuse_pictures(kind: str, path: Path) -> None:
+    """FFmpeg shows a picture as a film of one frame, and draws a text."""
+    found = "text" if kind == "tty" else "a picture" if kind in PICTURES or kind.endswith("_pipe") else ""
+    if found:
+        raise DataError(f"{path} is {found}, not a film or sound; give for example an .mp4, .mkv or .wav")
+
+
 def streams_of(container: AvObject, kind: Kind) -> list[AvObject]:
-    """The streams of one kind, cover pictures of sound files left out."""
+    """The streams of one kind, cover pictures left out."""
+    return [s for s in container.streams if _kind(s) == kind]
+
+
+def _kind(stream: AvObject) -> str:
     from av.stream import Disposition
 
-    return [s for s in container.streams if s.type == kind and Disposition.attached_pic not in s.disposition]
+    still = Disposition.attached_pic | Disposition.timed_thumbnails
+    return "cover" if stream.disposition & still else str(stream.type)
 
 
 def choose_stream(container: AvObject, kind: Kind, path: Path, stream: str | None = None) -> tuple[int, AvObject]:
-    """The stream asked for ("0", "1", ... within its kind), or else the one that FFmpeg holds for the best.
+    """The stream asked for ("0", "1", ... within its kind), or else `best_of` them.
 
     Raises
     ------
     DataError
-        If there is none of that kind or number.
+        If there is none of that kind or number, or nothing here decodes it.
     """
     found = streams_of(container, kind)
     if not found:
-        kinds = [s.type for s in container.streams]
+        kinds = [_kind(s) for s in container.streams]
         has = ", ".join(f"{kinds.count(k)} {KIND_NAMES.get(k, k)}" for k in dict.fromkeys(kinds)) or "none at all"
         raise DataError(f"{path} has no {KIND_NAMES[kind]} stream; its streams: {has}")
-    if stream is None:
-        return best_of(container, kind, found)
-    if stream not in {str(i) for i in range(len(found))}:
+    if stream is not None and stream not in {str(i) for i in range(len(found))}:
         legal = ", ".join(str(i) for i in range(len(found)))
         raise DataError(f"{path} has no {KIND_NAMES[kind]} stream {stream!r}; choose one of: {legal}")
-    return int(stream), found[int(stream)]
+    number, chosen = best_of(container, kind, found) if stream is None else (int(stream), found[int(stream)])
+    if chosen.codec_context is None:
+        raise DataError(f"{path}: no decoder for {KIND_NAMES[kind]} stream {number}; convert it, for example to H.264")
+    return number, chosen
 
 
 def best_of(container: AvObject, kind: Kind, found: list[AvObject]) -> tuple[int, AvObject]:
-    """FFmpeg's best stream of a kind and its index within the kind."""
+    """The stream that is read unless told, and its index within the kind.
+
+    Of pictures, those that can be decoded, then those marked default, then the largest, then the first; of other kinds
+    the one that FFmpeg holds for the best.
+    """
+    if kind == "video":
+        return max(enumerate(found), key=lambda numbered: (_rank(numbered[1]), -numbered[0]))
     best = container.streams.best(kind)
     number = next((i for i, s in enumerate(found) if best is not None and s.index == best.index), 0)
     return number, found[number]
+
+
+def _rank(stream: AvObject) -> tuple[bool, bool, int]:
+    from av.stream import Disposition
+
+    codec = stream.codec_context
+    if codec is None:
+        return False, False, 0
+    return True, bool(stream.disposition & Disposition.default), codec.width * codec.height
 
 
 def duration_s(stream: AvObject) -> Fraction | None:
@@ -115,66 +148,3 @@ def _describe(stream: AvObject, index: int, default: bool) -> StreamInfo:
     else:
         size = {}
     return StreamInfo(index, name, duration_s(stream), default, **size)
-
-
-@dataclass(slots=True)
-class Decoder:
-    """Decoded frames of one stream, and what was wrong on the way.
-
-    `damaged` counts the packets that did not decode; they are passed over, the frames after them keep their times.
-    `truncated` says that the stream ended more than a quarter of a second (or two frames) before it said that it would.
-    """
-
-    container: AvObject
-    stream: AvObject
-    path: Path
-    damaged: int = 0
-    truncated: bool = False
-    end_s: Fraction | None = field(default=None, init=False)
-
-    def frames(self) -> Iterator[AvObject]:
-        """Every frame that decodes, in presentation order.
-
-        Raises
-        ------
-        DataError
-            If none does.
-        """
-        self.stream.thread_type = "AUTO"
-        for frame in self._decoded():
-            if frame.pts is not None:
-                length = frame.duration or 0
-                self.end_s = (frame.pts + length) * Fraction(frame.time_base or self.stream.time_base)
-            yield frame
-        self.truncated = self.truncated or self._short()
-
-    def _decoded(self) -> Iterator[AvObject]:
-        import av
-
-        count = 0
-        packets = self.container.demux(self.stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                self.truncated, packet = True, None
-            if packet is None:
-                break
-            try:
-                decoded = packet.decode()
-            except av.error.FFmpegError:
-                self.damaged += 1
-                continue
-            count += len(decoded)
-            yield from decoded
-        if not count:
-            raise DataError(f"{self.path} cannot be decoded: no frame of its {self.stream.type} is whole")
-
-    def _short(self) -> bool:
-        said = duration_s(self.stream)
-        if said is None or self.end_s is None:
-            return False
-        start = (self.stream.start_time or 0) * self.stream.time_base if self.stream.duration is not None else 0
-        rate = getattr(self.stream, "average_rate", None)
-        slack = max(Fraction(1, 4), 2 / Fraction(rate) if rate else Fraction(0))
-        return bool(self.end_s < start + said - slack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.errors import DataError
-from giblet.media.containers import AvObject, Decoder, StreamInfo, choose_stream, list_streams, open_container
+from giblet.media.ahead import ahead
+from giblet.media.containers import AvObject, StreamInfo, choose_stream, list_streams, open_container
+from giblet.media.decoding import Decoder
+from giblet.media.film_notes import picture_notes, pixel_aspect, reading_notes, stream_notes
+from giblet.media.frame_clock import FrameClock
+from giblet.media.frame_scaling import FrameScaler, orientation
 from giblet.types import Features
 
-SEEK_MARGIN_S = Fraction(2)
-"""How far before a cut decoding begins, so that frames out of coding order are there."""
-FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-"""Swscale's exact path: a mean of 0.4 levels from a floating-point conversion; its default is 1.7 levels off."""
-TURNS = {90: ("transpose", "cclock"), 180: ("hflip", None), 270: ("transpose", "clock")}
+GUESSED_HZ = 25
+"""The rate of a film that does not say its own."""
+FRAMES_AHEAD, CHUNKS_AHEAD = 4, 1
+"""Decoding goes on while frames are scaled, and both while the caller writes; more gained nothing."""
 
 
 def video_streams(path: Path) -> list[StreamInfo]:
@@ -34,15 +38,17 @@ def read_frames(
     stream: str | None = None,
     start_s: Fraction | float | None = None,
     stop_s: Fraction | float | None = None,
-    chunk_bytes: int = 64 << 20,
+    chunk_bytes: int = 8 << 20,
 ) -> Iterator[Features]:
     """Frames scaled to `[n, height, width, 3]` uint8 RGB (bicubic), in chunks of at most `chunk_bytes`.
 
     Times are the film's own: a stream may begin at 0.08 s. `start_s` and `stop_s` cut `[start_s, stop_s)`. No frame is
     dropped; one that is not later than the frame before it (a duplicate time) is put one tick after it and counted in
-    `attrs["nudged"]`, one without a time one mean frame after it. Rotation flags are honoured; pixels are scaled to the
-    size asked for whatever their aspect. `attrs["truncated"]` and `attrs["damaged"]` (packets), final in the last
-    chunk, say whether the file broke off or had holes.
+    `attrs["nudged"]`, one without a time one mean frame after it (`attrs["untimed"]`). Display matrices (turned or
+    mirrored films) are honoured; the whole picture is scaled to the size asked for whatever its shape.
+    `attrs["truncated"]` and `attrs["damaged"]` (packets), final in the last chunk, say whether the file broke off or
+    had holes; `attrs["notes"]` says it in words, a line each, with which stream was read and what became of the
+    picture's shape.
 
     Raises
     ------
@@ -51,63 +57,65 @@ def read_frames(
     """
     if width < 1 or height < 1:
         raise DataError(f"a frame of {width}x{height} pixels is empty; width and height must be at least 1")
+    low, high = (None if t is None else Fraction(t) for t in (start_s, stop_s))
+    size = max(1, chunk_bytes // (3 * width * height))
+    return ahead(_chunks(Path(path), _Chunk(size, width, height), stream, low, high), CHUNKS_AHEAD)
+
+
+def _chunks(
+    path: Path, chunk: _Chunk, stream: str | None, low: Fraction | None, high: Fraction | None
+) -> Iterator[Features]:
+    _, height, width, _ = chunk.shape
     with open_container(path) as container:
         number, found = choose_stream(container, "video", path, stream)
+        film = _Film(found, number, path, stream_notes(container, number, found, chosen=stream is not None))
         decoder = Decoder(container, found, path)
-        clock = _Clock(Fraction(found.time_base), Fraction(found.average_rate or found.guessed_rate or 25), path)
-        if start_s is not None and Fraction(start_s) > SEEK_MARGIN_S:
-            _seek(container, found, Fraction(start_s) - SEEK_MARGIN_S)
-        chunk = _Chunk(max(1, chunk_bytes // (3 * width * height)), width, height)
-        scale = _Scaler(width, height)
-        attrs = {"rate_hz": float(clock.rate_hz), "stream": str(number)}
-        attrs |= {"width": found.codec_context.width, "height": found.codec_context.height}
-        for frame in decoder.frames():
-            tick = clock.tick(frame.pts)
-            if start_s is not None and tick * clock.timebase < start_s:
-                continue
-            if stop_s is not None and tick * clock.timebase >= stop_s:
-                break
-            if chunk.full:
-                yield chunk.features(clock.timebase, attrs, decoder, clock.nudged)
-            chunk.add(scale(frame), tick)
-        if not chunk.count:
-            raise DataError(f"{path} has no frame between {start_s or 0} and {stop_s or 'its end'} s")
-        yield chunk.features(clock.timebase, attrs, decoder, clock.nudged)
+        scaler = FrameScaler(width, height)
+        with closing(ahead(decoder.frames(low), FRAMES_AHEAD)) as frames:
+            for frame in frames:
+                tick = film.clock.tick(frame.pts)
+                if low is not None and tick * film.clock.timebase < low:
+                    continue
+                if high is not None and tick * film.clock.timebase >= high:
+                    break
+                if not scaler.key:
+                    film.look(frame, width, height)
+                if chunk.full:
+                    yield chunk.features(film.clock.timebase, film.attrs(decoder))
+                scaler.into(chunk.room(tick), frame)
+        if not chunk.ticks:
+            raise DataError(f"{path} has no frame between {float(low or 0):g} and {_end(high)} s")
+        yield chunk.features(film.clock.timebase, film.attrs(decoder))
 
 
-def _seek(container: AvObject, stream: AvObject, to_s: Fraction) -> None:
-    """Go to a key frame at or before a time, or stay at the beginning where the file cannot be searched."""
-    import av
-
-    try:
-        container.seek(int(to_s / stream.time_base), stream=stream, backward=True)
-    except av.error.FFmpegError:
-        container.seek(0)
+def _end(high: Fraction | None) -> str:
+    return "its end" if high is None else f"{float(high):g}"
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Presentation times as strictly rising ticks."""
+class _Film:
+    """One video stream: its clock, and what there is to tell of it."""
 
-    timebase: Fraction
-    rate_hz: Fraction
-    path: Path
-    last: int | None = None
-    nudged: int = 0
+    def __init__(self, stream: AvObject, number: int, path: Path, notes: list[str]) -> None:
+        rate = Fraction(stream.average_rate or stream.guessed_rate or GUESSED_HZ)
+        self.stream, self.notes = stream, notes
+        self.clock = FrameClock(Fraction(stream.time_base), rate, path)
+        codec = stream.codec_context
+        self.said: dict[str, Any] = {"rate_hz": float(rate), "stream": str(number)}
+        self.said |= {"width": codec.width, "height": codec.height, "pixel_aspect": str(pixel_aspect(stream))}
 
-    def tick(self, pts: int | None) -> int:
-        step = round(1 / (self.rate_hz * self.timebase))
-        if pts is None:
-            pts = 0 if self.last is None else self.last + max(1, step)
-            self.nudged += 1
-        elif self.last is not None and pts <= self.last:
-            if (self.last - pts) * self.timebase > 1:
-                at = float(self.last * self.timebase)
-                raise DataError(f"{self.path}: frame times go back after {at:.3f} s; remux the film into one run")
-            pts = self.last + 1
-            self.nudged += 1
-        self.last = pts
-        return pts
+    def look(self, frame: AvObject, width: int, height: int) -> None:
+        """Note what the first frame says."""
+        sideways = orientation(frame)[1] != 0
+        self.notes = [
+            *self.notes,
+            *picture_notes(self.stream, frame, sideways=sideways, width=width, height=height),
+        ]
+
+    def attrs(self, decoder: Decoder) -> dict[str, Any]:
+        """What is known so far."""
+        state = {"truncated": decoder.truncated, "damaged": decoder.damaged}
+        state |= {"nudged": self.clock.nudged, "untimed": self.clock.untimed}
+        return self.said | state | {"notes": "\n".join([*self.notes, *reading_notes(decoder, self.clock)])}
 
 
 class _Chunk:
@@ -122,60 +130,16 @@ class _Chunk:
         self.ticks: list[int] = []
 
     @property
-    def count(self) -> int:
-        return len(self.ticks)
-
-    @property
     def full(self) -> bool:
-        return self.count == self.shape[0]
+        return len(self.ticks) == self.shape[0]
 
-    def add(self, frame: NDArray[np.uint8], tick: int) -> None:
-        self.values[self.count] = frame
+    def room(self, tick: int) -> NDArray[np.uint8]:
+        """Where the frame of a tick goes, [H, W, 3]."""
         self.ticks.append(tick)
+        return self.values[len(self.ticks) - 1]
 
-    def features(self, timebase: Fraction, attrs: dict[str, Any], decoder: Decoder, nudged: int) -> Features:
-        said = attrs | {"truncated": decoder.truncated, "damaged": decoder.damaged, "nudged": nudged}
-        out = Features(self.values[: self.count], np.array(self.ticks, np.int64), timebase, attrs=said)
+    def features(self, timebase: Fraction, attrs: dict[str, Any]) -> Features:
+        """What is there, as features."""
+        out = Features(self.values[: len(self.ticks)], np.array(self.ticks, np.int64), timebase, attrs=attrs)
         self._begin()
         return out
-
-
-class _Scaler:
-    """An FFmpeg filter graph from decoded frames to RGB of one size; rebuilt where the film changes its format."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.size = (width, height)
-        self.key: tuple[Any, ...] = ()
-        self.graph: AvObject = None
-
-    def __call__(self, frame: AvObject) -> NDArray[np.uint8]:
-        key = (frame.width, frame.height, frame.format.name, frame.rotation, frame.colorspace, frame.color_range)
-        if key != self.key:
-            self.graph, self.key = self._build(frame), key
-        self.graph.vpush(frame)
-        rgb: NDArray[np.uint8] = self.graph.vpull().to_ndarray(format="rgb24")
-        return rgb
-
-    def _build(self, frame: AvObject) -> AvObject:
-        import av
-
-        turn = round(frame.rotation / 90) * 90 % 360
-        width, height = self.size if turn in (0, 180) else self.size[::-1]
-        graph = av.filter.Graph()
-        chain = [
-            graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format,
-                time_base=frame.time_base or Fraction(1, 25),
-            ),
-            graph.add("scale", f"{width}:{height}:flags={FLAGS}"),
-            graph.add("format", "rgb24"),
-        ]
-        if turn:
-            chain.append(graph.add(*TURNS[turn]))
-        if turn == 180:
-            chain.append(graph.add("vflip"))
-        chain.append(graph.add("buffersink"))
-        graph.link_nodes(*chain).configure()
-        return graph
