@@ -34,9 +34,33 @@ class Modality(BaseModel, ABC):
     role: ClassVar[Literal["stimulus", "brain"]] = "stimulus"
     unit: ClassVar[str] = "a.u."
     net_settings: ClassVar[frozenset[str]] = frozenset()
-    """Settings that only nets and loss read: a change of them does not extract the features again."""
+    """Settings that only alignment, nets and loss read: a change of them does not extract the features again."""
+    round_trip: ClassVar[float | None] = None
+    """How well `extract` must find again what `reconstruct` wrote: the largest squared error, 1.0 being a constant's.
+
+    Of classes it is the share of wrong ones, 1.0 being that of the commonest. None: it is not meant to come back.
+    """
 
     _state: dict[str, Array] = PrivateAttr(default_factory=dict)
+
+    def example(self, folder: Path) -> Source:
+        """Write a small recording that this modality can read, at least four TRs of 1.5 s, for the conformance checks.
+
+        Default: a film with sound, annotations, a scan or a table of numbers, by `kind`; a new kind overrides it.
+
+        Raises
+        ------
+        ConfigError
+            If the kind is a new one.
+        """
+        from giblet.media.examples import EXAMPLES
+
+        if self.kind not in EXAMPLES:
+            raise ConfigError(
+                f"giblet knows no example of the kind {self.kind!r}: give a file, or override {type(self).__name__}"
+                ".example(folder), which writes a recording of at least 6 s and returns its Source"
+            )
+        return Source(EXAMPLES[self.kind](folder))
 
     @abstractmethod
     def extract(self, source: Source) -> Iterator[Features]:
@@ -101,7 +125,10 @@ class Modality(BaseModel, ABC):
         return FrameEncoder(spec, width)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
-        """Build the decoder: `forward(h [n, width]) -> [n, F, *S]`, in the features' unit, class logits last."""
+        """Build the decoder: `forward(h [n, width]) -> [n, F, *S]`, in the features' unit, class logits last.
+
+        In training, it may give something smaller that only this modality's `loss` takes, such as fewer pixels.
+        """
         from giblet.nn import FrameDecoder
 
         return FrameDecoder(spec, width)
@@ -133,10 +160,9 @@ class Modality(BaseModel, ABC):
         """
         raise ConfigError(f"{self.name} only encodes: {out.name} cannot be played back; choose another {self.kind}")
 
-    @classmethod
-    def can_reconstruct(cls) -> bool:
-        """Whether this modality turns its features back into a file."""
-        return cls.reconstruct is not Modality.reconstruct
+    def can_reconstruct(self) -> bool:
+        """Whether this modality, with its settings, turns its features back into a file."""
+        return type(self).reconstruct is not Modality.reconstruct
 
     def settings(self) -> dict[str, Any]:
         """The settings as plain values, as they stand in the config and the cache key."""

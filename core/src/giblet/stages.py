@@ -48,7 +48,9 @@ def align(registry: Registry, modality: Modality, features: Features, grid: TRGr
     result = _is(made, Aligned, modality, "align")
     if not len(result.first) == len(result.count) == grid.n_trs:
         raise PluginError(f"{modality.name}: align gave {len(result.first)} TRs for a grid of {grid.n_trs}")
-    if np.any(result.first + result.count > len(result.features.values), where=result.count > 0):
+    samples, kept = len(result.features.values), result.kept
+    beyond = result.first + result.count > (samples if kept is None else len(kept))
+    if np.any(beyond, where=result.count > 0) or (kept is not None and np.any(kept >= samples)):
         raise PluginError(f"{modality.name}: align points to samples after the last one")
     return result
 

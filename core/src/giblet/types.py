@@ -29,6 +29,11 @@ Temporal = Literal["own", "mean", "multiscale", "hierarchical", "multiscale+hier
 Progress = Callable[[str, int, int], None]
 """Called as `(stage, done, total)` while something long goes on."""
 
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The `Progress` of work that nobody watches."""
+
+
 EVENT_TIMEBASE = Fraction(1, 1_000_000)
 
 
@@ -164,6 +169,7 @@ def join_attrs(parts: Iterable[Features]) -> dict[str, Any]:
 class Aligned:
     """Features on a TR grid: TR t holds native samples `first[t] : first[t] + count[t]` of `features`.
 
+    Where only some samples are kept, `kept` [M] lists them in order, and `first` and `count` count in that list.
     Nothing is copied or averaged: the time course inside a TR is kept, and padding to the most frames of a TR happens
     when rows are read. A TR without samples has count 0 and is masked.
     """
@@ -172,6 +178,7 @@ class Aligned:
     grid: TRGrid
     first: Int
     count: Int
+    kept: Int | None = None
 
     @property
     def frames(self) -> int:
@@ -183,6 +190,13 @@ class Aligned:
         """Which TRs have at least one sample, [T]."""
         return self.count > 0
 
+    def places(self, trs: slice) -> slice | Int:
+        """Where the samples of successive TRs lie in `features`: to index its values and ticks with."""
+        first, count = self.first[trs], self.count[trs]
+        start = int(first[0]) if len(first) else 0
+        span = slice(start, start + int(count.sum()))
+        return span if self.kept is None else self.kept[span]
+
     def rows(self, trs: Int | slice, frames: int | None = None) -> tuple[Array, NDArray[np.bool_]]:
         """Read TRs: values [n, F, *S], zero where there is no frame, and the mask [n, F] of frames that are there.
 
@@ -192,12 +206,14 @@ class Aligned:
         width = self.frames if frames is None else frames
         mask = np.arange(width) < count[:, None]
         out = np.zeros((len(first), width, *self.features.values.shape[1:]), self.features.values.dtype)
+        values = self.features.values
         for row, (start, n) in enumerate(zip(first, count, strict=True)):
             if n > width:
-                spread = ((np.arange(width) + 0.5) * n / width).astype(np.int64)
-                out[row] = self.features.values[start + spread]
+                spread = start + ((np.arange(width) + 0.5) * n / width).astype(np.int64)
+                out[row] = values[spread if self.kept is None else self.kept[spread]]
             else:
-                out[row, :n] = self.features.values[start : start + n]
+                span = slice(start, start + n)
+                out[row, :n] = values[span if self.kept is None else self.kept[span]]
         return out, mask
 
 

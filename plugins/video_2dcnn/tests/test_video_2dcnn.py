@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from giblet import Features, FeatureSpec, Source, TRGrid
+from giblet import ConfigError, Features, FeatureSpec, Source, TRGrid, WeightsError
 from giblet.media import read_frames, write_film
 from giblet.testing import NETS, Case, modality_checks
 from giblet_video_2dcnn import Video2DCNN
@@ -94,7 +95,9 @@ def test_any_size_comes_out_as_it_went_in(frames, height, width, every):
     spec = FeatureSpec((height, width, 3), frames, "uint8")
     x, mask = torch.zeros(2, frames, height, width, 3, dtype=torch.uint8), torch.ones(2, frames, dtype=torch.bool)
     mask[1] = False
-    made = modality.decode(spec, 32)(modality.encode(spec, 32)(x, mask))
+    h, decoder = modality.encode(spec, 32)(x, mask), modality.decode(spec, 32)
+    assert tuple(modality.loss(decoder(h), x).shape) == (2, frames)
+    made = decoder.eval()(h)
     assert tuple(made.shape) == (2, frames, height, width, 3)
     assert torch.isfinite(made).all()
 
@@ -122,13 +125,13 @@ def test_code_holds_motion_contrast_and_colour_linearly():
         assert np.corrcoef(guess[:, k], wanted[80:, k])[0, 1] > 0.8, name
 
 
-def test_in_training_the_frames_are_those_of_evaluation():
+def test_in_training_the_loss_of_the_clip_is_about_that_of_all_frames():
     modality, spec = Video2DCNN(), FeatureSpec((90, 160, 3), 19, "uint8")
     decoder, h = modality.decode(spec, 32), torch.randn(2, 32)
-    lazy, plain = decoder.train()(h), decoder.eval()(h)
-    torch.testing.assert_close(lazy * 1, plain)
+    clip, frames = decoder.train()(h), decoder.eval()(h)
+    assert tuple(clip.shape) == (2, 12, 45, 80, 3)
     target = torch.from_numpy(moving_discs(2, 90, 160, 5))
-    torch.testing.assert_close(modality.loss(lazy, target), modality.loss(plain, target), rtol=0.05, atol=0.02)
+    torch.testing.assert_close(modality.loss(clip, target), modality.loss(frames, target), rtol=0.05, atol=0.02)
 
 
 def test_summary_of_a_still_grey_film_has_no_motion_and_no_contrast():
@@ -151,3 +154,102 @@ def test_full_setting_is_ten_by_six_by_256():
     modality = Video2DCNN(net_frames=0, net_width=0, net_height=0)
     encoder = modality.encode(FeatureSpec((90, 160, 3), 2, "uint8"), 256)
     assert tuple(encoder.frame(torch.zeros(1, 3, 90, 160)).shape) == (1, 256, 6, 10)
+
+
+def test_full_resolution_comes_out_as_it_went_in():
+    modality = Video2DCNN(
+        width_px=640, height_px=360, net_frames=2, net_width=0, net_height=0, channels=(4, 8, 8, 8, 8, 8)
+    )
+    spec = FeatureSpec((360, 640, 3), 2, "uint8")
+    encoder, decoder = modality.encode(spec, 32), modality.decode(spec, 32).eval()
+    h = encoder(torch.zeros(1, 2, 360, 640, 3, dtype=torch.uint8), torch.ones(1, 2, dtype=torch.bool))
+    assert tuple(decoder(h).shape) == (1, 2, 360, 640, 3)
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory):
+    """A ResNet-50 of random weights, and the file of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torchvision.models import resnet50
+
+    torch.manual_seed(0)
+    net = resnet50().eval()
+    path = tmp_path_factory.mktemp("weights") / "resnet 50 ü.pt"
+    torch.save(net.state_dict(), path)
+    return net, path
+
+
+SMALL = {"features": "resnet50", "width_px": 32, "height_px": 32}
+
+
+def test_features_are_those_of_torchvisions_resnet(resnet):
+    net, path = resnet
+    modality = Video2DCNN(weights=str(path), **SMALL)
+    features = Features.concat(modality.extract(small_film()))
+    assert features.values.shape[1:] == (2048,)
+    pixels = Features.concat(Video2DCNN(width_px=32, height_px=32).extract(small_film()))
+    np.testing.assert_array_equal(features.ticks, pixels.ticks)
+    x = torch.from_numpy(pixels.values[:4]).permute(0, 3, 1, 2) / 255
+    x = (x - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    seen = {}
+    hook = net.avgpool.register_forward_hook(lambda module, inputs, output: seen.update(pooled=output.flatten(1)))
+    with torch.no_grad():
+        net(x)
+    hook.remove()
+    np.testing.assert_allclose(features.values[:4], seen["pooled"].numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_resnet_features_keep_the_laws_of_modalities(resnet):
+    modality = Video2DCNN(weights=str(resnet[1]), **SMALL)
+    case = Case(modality, small_film)
+    for check in NETS:
+        check(case)
+    assert modality.spec(case.aligned).unit != "level"
+    assert modality.summary(case.aligned).shape == (4, 4096)
+
+
+def test_resnet_only_encodes_and_says_so(resnet, tmp_path):
+    modality = Video2DCNN(weights=str(resnet[1]), **SMALL)
+    assert not modality.can_reconstruct()
+    assert "encoding only" in modality.how
+    features = Features.regular(np.zeros((4, 2048), np.float32), RATE_HZ)
+    with pytest.raises(ConfigError, match=r"encoding only.*features=frames"):
+        modality.reconstruct(features, tmp_path / "made")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_weights_at_the_same_path_are_other_features(resnet, tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"one")
+    modality = Video2DCNN(weights=str(path), **SMALL)
+    one = modality.fit([], [])
+    path.write_bytes(b"two")
+    assert one != modality.fit([], [])
+    assert Video2DCNN().fit([], []) == Video2DCNN()
+
+
+def test_resnet_sees_the_size_it_was_trained_on_unless_told():
+    assert (Video2DCNN(features="resnet50", weights="imagenet").width_px, Video2DCNN().width_px) == (224, 160)
+    modality = Video2DCNN(weights="imagenet", **SMALL)
+    assert modality.width_px == 32
+    assert Video2DCNN(**modality.settings()) == modality
+
+
+@pytest.mark.parametrize(
+    ("settings_", "match"),
+    [({"features": "resnet50"}, "weights=imagenet.*weights=PATH.*features=frames"), ({"weights": "x"}, "resnet50")],
+)
+def test_weights_and_features_belong_together(settings_, match):
+    with pytest.raises(ValidationError, match=match):
+        Video2DCNN(**settings_)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights"], ids=["missing", "empty", "foreign"])
+def test_bad_weights_say_what_to_do_in_one_line(tmp_path, content):
+    path = tmp_path / "weights.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"weights=imagenet.*PATH.*features=frames") as error:
+        next(Video2DCNN(weights=str(path), **SMALL).extract(small_film()))
+    assert "\n" not in str(error.value)

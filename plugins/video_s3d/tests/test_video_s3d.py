@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from giblet import ConfigError, Features, FeatureSpec, Source, TRGrid, WeightsError
 from giblet.media import read_frames, write_film
+from giblet.plugins import Registry
 from giblet.testing import NETS, Case, modality_checks
 from giblet_video_s3d import VideoS3D
 from hypothesis import given, settings
@@ -94,7 +96,9 @@ def test_any_size_comes_out_as_it_went_in(frames, height, width, every):
     spec = FeatureSpec((height, width, 3), frames, "uint8")
     x, mask = torch.zeros(2, frames, height, width, 3, dtype=torch.uint8), torch.ones(2, frames, dtype=torch.bool)
     mask[1] = False
-    made = modality.decode(spec, 32)(modality.encode(spec, 32)(x, mask))
+    h, decoder = modality.encode(spec, 32)(x, mask), modality.decode(spec, 32)
+    assert tuple(modality.loss(decoder(h), x).shape) == (2, frames)
+    made = decoder.eval()(h)
     assert tuple(made.shape) == (2, frames, height, width, 3)
     assert torch.isfinite(made).all()
 
@@ -122,13 +126,13 @@ def test_code_holds_motion_contrast_and_colour_linearly():
         assert np.corrcoef(guess[:, k], wanted[80:, k])[0, 1] > 0.8, name
 
 
-def test_in_training_the_frames_are_those_of_evaluation():
+def test_in_training_the_loss_of_the_clip_is_about_that_of_all_frames():
     modality, spec = VideoS3D(), FeatureSpec((90, 160, 3), 19, "uint8")
     decoder, h = modality.decode(spec, 32), torch.randn(2, 32)
-    lazy, plain = decoder.train()(h), decoder.eval()(h)
-    torch.testing.assert_close(lazy * 1, plain)
+    clip, frames = decoder.train()(h), decoder.eval()(h)
+    assert tuple(clip.shape) == (2, 12, 45, 80, 3)
     target = torch.from_numpy(moving_discs(2, 90, 160, 5))
-    torch.testing.assert_close(modality.loss(lazy, target), modality.loss(plain, target), rtol=0.05, atol=0.02)
+    torch.testing.assert_close(modality.loss(clip, target), modality.loss(frames, target), rtol=0.05, atol=0.02)
 
 
 def test_summary_of_a_still_grey_film_has_no_motion_and_no_contrast():
@@ -148,66 +152,151 @@ def test_one_frame_is_refused_in_one_line():
 
 
 SPEC = FeatureSpec((90, 160, 3), 19, "uint8")
+REFERENCE = FeatureSpec((90, 160, 3), 38, "uint8", tr_s=1.5)
+SMALL = FeatureSpec((32, 48, 3), 9, "uint8")
+TINY = {"net": "full", "scale": 0.125, "net_width": 0, "net_height": 0}
 
 
 def count(*nets: torch.nn.Module) -> int:
     return sum(p.numel() for net in nets for p in net.parameters())
 
 
-def test_light_net_is_smaller_than_the_convolutions_of_the_2d_path():
-    steps = [(3, 32), (32, 64), (64, 128), (128, 256)]
-    convolutions = 2 * sum(9 * a * b for a, b in steps)
-    dense = 2 * 3 * 32 * 15 * 256
-    modality = VideoS3D()
-    assert count(modality.encode(SPEC, 256), modality.decode(SPEC, 256)) < convolutions + dense
+def parameters(name, **settings_):
+    modality = Registry.discover().modality(name, **settings_)
+    return count(modality.encode(REFERENCE, 256), modality.decode(REFERENCE, 256))
 
 
-@pytest.mark.slow
-def test_full_net_sees_whole_frames_and_trains():
-    modality = VideoS3D(net="full")
-    encoder = modality.encode(SPEC, 64)
-    x, mask = torch.from_numpy(moving_discs(1, 90, 160, 6)), torch.ones(1, 19, dtype=torch.bool)
-    h = encoder(x, mask)
-    assert tuple(h.shape) == (1, 64)
-    h.square().sum().backward()
-    assert all(p.grad is not None for p in encoder.parameters())
-    assert not any(isinstance(m, torch.nn.BatchNorm3d) for m in encoder.modules())
+def test_s3d_is_smaller_than_the_2d_path_at_the_same_latent():
+    everything = {"net_frames": 0, "net_width": 0, "net_height": 0}
+    assert parameters("video_s3d") < parameters("video_2dcnn")
+    assert parameters("video_s3d", net="full", scale=0.25) < parameters("video_2dcnn", **everything)
+    dense = 2 * 10 * 6 * 256 * 1024  # the 2D path as it was first built: dense layers of 1,024 units, in and out
+    assert parameters("video_s3d", net="full") < dense
 
 
-@pytest.mark.slow
-def test_weights_of_a_file_are_loaded_and_stay(tmp_path):
-    from giblet_video_s3d.full import s3d
+@pytest.fixture(scope="module")
+def torchvision_s3d():
+    """Torchvision's own net: random weights, and statistics that are not those it begins with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torchvision.models.video import s3d
 
     torch.manual_seed(1)
     net = s3d()
-    torch.save(net.state_dict(), tmp_path / "s3d.pt")
-    encoder = VideoS3D(net="full", weights=str(tmp_path / "s3d.pt")).encode(SPEC, 64).train()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+@pytest.fixture
+def weights_file(torchvision_s3d, tmp_path):
+    path = tmp_path / "gewichte für S3D.pt"
+    torch.save(torchvision_s3d.state_dict(), path)
+    return path
+
+
+def test_weights_of_a_file_give_torchvisions_features_and_stay(torchvision_s3d, weights_file):
+    encoder = VideoS3D(net="full", weights=str(weights_file)).encode(SMALL, 64).train()
+    clip = torch.randn(1, 3, 9, 32, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.features(clip), torchvision_s3d.features(clip))
     before = {k: v.clone() for k, v in encoder.features.state_dict().items()}
-    for name, value in net.features.state_dict().items():
-        torch.testing.assert_close(before[name], value)
-    x, mask = torch.from_numpy(moving_discs(1, 90, 160, 6)), torch.ones(1, 19, dtype=torch.bool)
+    x, mask = torch.from_numpy(moving_discs(1, 32, 48, 6, frames=9)), torch.ones(1, 9, dtype=torch.bool)
     encoder(x, mask).sum().backward()
-    for name, value in encoder.features.state_dict().items():
-        torch.testing.assert_close(before[name], value)
+    assert not any(p.requires_grad for p in encoder.features.parameters())
     assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad)
+    assert all(torch.equal(before[k], v) for k, v in encoder.features.state_dict().items())
 
 
-def test_missing_weights_say_what_to_do_in_one_line(tmp_path):
-    with pytest.raises(WeightsError, match="weights=none") as error:
-        VideoS3D(net="full", weights=str(tmp_path / "no.pt")).encode(SPEC, 64)
+def test_finetuning_trains_weights_but_not_statistics(weights_file):
+    encoder = VideoS3D(net="full", weights=str(weights_file), finetune=True).encode(SMALL, 64).train()
+    before = {k: v.clone() for k, v in encoder.features.named_buffers()}
+    x, mask = torch.from_numpy(moving_discs(2, 32, 48, 6, frames=9)), torch.ones(2, 9, dtype=torch.bool)
+    encoder(x, mask).sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
+    assert before
+    assert all(torch.equal(before[k], v) for k, v in encoder.features.named_buffers())
+
+
+def test_layers_are_torchvisions_at_scale_1_and_fewer_below(torchvision_s3d):
+    from giblet_video_s3d.architecture import FrozenStatistics, grouped, s3d_features
+
+    theirs = {k: v.shape for k, v in torchvision_s3d.features.state_dict().items() if "num_batches" not in k}
+    assert {k: v.shape for k, v in s3d_features(1.0, FrozenStatistics).state_dict().items()} == theirs
+    sizes = [count(s3d_features(scale, grouped)) for scale in (0.125, 0.25, 0.5, 1.0)]
+    assert sizes == sorted(set(sizes))
+
+
+def test_full_net_trains_without_batch_statistics():
+    modality = VideoS3D(**TINY)
+    encoder = modality.encode(SMALL, 64)
+    x, mask = torch.from_numpy(moving_discs(1, 32, 48, 6, frames=9)), torch.ones(1, 9, dtype=torch.bool)
+    encoder(x, mask).square().sum().backward()
+    assert all(p.grad is not None for p in encoder.parameters())
+    assert not any("BatchNorm" in type(m).__name__ for m in encoder.modules())
+
+
+def test_full_nets_keep_the_laws_of_nets():
+    case = Case(VideoS3D(width_px=48, height_px=32, **TINY), small_film)
+    for check in NETS:
+        check(case)
+
+
+def test_full_net_sees_every_frame_of_a_tr():
+    modality = VideoS3D(**TINY)
+    assert modality.encode(SMALL, 64).size_KHW == (9, 32, 48)
+    assert VideoS3D().encode(SMALL, 64).size_KHW == (12, 45, 80)
+    encoder = modality.encode(SMALL, 64).eval()
+    x, mask = torch.from_numpy(moving_discs(1, 32, 48, 6, frames=9)), torch.ones(1, 9, dtype=torch.bool)
+    with torch.no_grad():
+        h = encoder(x, mask)
+        for frame in range(9):
+            other = x.clone()
+            other[:, frame] = 255 - other[:, frame]
+            assert not torch.allclose(encoder(other, mask), h, atol=1e-4), f"frame {frame} is not seen"
+
+
+def test_what_is_refused_as_too_small_is_what_leaves_nothing():
+    from giblet_video_s3d.architecture import grouped, s3d_features
+    from giblet_video_s3d.full import LEAST
+
+    net = s3d_features(0.125, grouped)
+    assert net(torch.zeros(1, 3, *LEAST)).shape[2:] == (1, 1, 1)
+    for axis in range(3):
+        size = [n - (k == axis) for k, n in enumerate(LEAST)]
+        with pytest.raises(RuntimeError, match="too small"):
+            net(torch.zeros(1, 3, *size))
+        with pytest.raises(ConfigError, match="at least 5 frames of 17x17"):
+            VideoS3D(**TINY).encode(FeatureSpec((size[1], size[2], 3), size[0], "uint8"), 64)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights"], ids=["missing", "empty", "foreign"])
+def test_bad_weights_say_what_to_do_in_one_line(tmp_path, content):
+    path = tmp_path / "weights.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"kinetics400.*state dict.*weights=none") as error:
+        VideoS3D(net="full", weights=str(path)).encode(SMALL, 64)
     assert "\n" not in str(error.value)
 
 
-def test_frames_too_few_for_the_full_net_are_refused():
-    with pytest.raises(ConfigError, match="at least 5 frames"):
-        VideoS3D(net="full", net_frames=4).encode(SPEC, 64)
+def test_weights_of_another_net_are_refused(tmp_path):
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="cannot be had"):
+        VideoS3D(net="full", weights=str(tmp_path / "other.pt")).encode(SMALL, 64)
 
 
-def test_weights_without_the_full_net_are_refused():
-    with pytest.raises(ValidationError, match="net=full"):
-        VideoS3D(weights="kinetics400")
-
-
-def test_a_temporal_module_is_refused_by_the_full_net():
-    with pytest.raises(ValidationError, match="needs net=light"):
-        VideoS3D(net="full", temporal="mean")
+@pytest.mark.parametrize(
+    ("settings_", "match"),
+    [
+        ({"weights": "kinetics400"}, "net=full"),
+        ({"scale": 0.5}, "net=full"),
+        ({"net": "full", "weights": "kinetics400", "scale": 0.5}, "leave out scale"),
+        ({"net": "full", "temporal": "mean"}, "needs net=light"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings_, match):
+    with pytest.raises(ValidationError, match=match):
+        VideoS3D(**settings_)

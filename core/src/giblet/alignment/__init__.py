@@ -4,11 +4,13 @@ from giblet.alignment.binning import bin_events, bin_features, bin_frames, resam
 from giblet.alignment.cleaning import clean, cosine_drift, scale_train
 from giblet.alignment.grid import overlap, tr_index
 from giblet.alignment.hrf import canonical_hrf, convolve_hrf
+from giblet.alignment.spread import bin_spread
 
 __all__ = [
     "bin_events",
     "bin_features",
     "bin_frames",
+    "bin_spread",
     "canonical_hrf",
     "clean",
     "convolve_hrf",

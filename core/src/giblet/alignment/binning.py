@@ -23,10 +23,15 @@ def bin_frames(features: Features, grid: TRGrid) -> Aligned:
     DataError
         If presentation times go backwards.
     """
-    if np.any(np.diff(features.ticks) < 0):
-        raise DataError("presentation times go backwards; sort the samples by time before aligning them")
+    require_order(features)
     edges = np.searchsorted(tr_index(features.ticks, features.timebase, grid), np.arange(grid.n_trs + 1))
     return Aligned(features, grid, edges[:-1].astype(np.int64), np.diff(edges).astype(np.int64))
+
+
+def require_order(features: Features) -> None:
+    """Refuse presentation times that go backwards."""
+    if np.any(np.diff(features.ticks) < 0):
+        raise DataError("presentation times go backwards; sort the samples by time before aligning them")
 
 
 def event_overlap(features: Features, grid: TRGrid) -> NDArray[np.float64]:

@@ -1,22 +1,18 @@
 """Building blocks for a plugin's encoders and decoders: each maps one TR, `[n, F, *S] <-> [n, D]`."""
 
 from giblet.nn.augment import augmented
+from giblet.nn.clip_nets import ClipDecoder, ClipEncoder
+from giblet.nn.clips import as_levels, pick_frames, stretch, to_clip, to_frames
 from giblet.nn.coarse import CoarseDecoder, CoarseEncoder
+from giblet.nn.frame_loss import frame_loss
 from giblet.nn.heads import FrameDecoder, FrameEncoder, MaskedFlatten, UnflattenFrame
+from giblet.nn.measured import MEASURED, clip_statistics
 from giblet.nn.temporal import FrameAxis, build_temporal, masked_mean
-from giblet.nn.video import (
-    clip_statistics,
-    decoded_frames,
-    film_pictures,
-    film_summary,
-    frame_loss,
-    pick_frames,
-    stretch,
-    to_clip,
-    to_frames,
-)
 
 __all__ = [
+    "MEASURED",
+    "ClipDecoder",
+    "ClipEncoder",
     "CoarseDecoder",
     "CoarseEncoder",
     "FrameAxis",
@@ -24,12 +20,10 @@ __all__ = [
     "FrameEncoder",
     "MaskedFlatten",
     "UnflattenFrame",
+    "as_levels",
     "augmented",
     "build_temporal",
     "clip_statistics",
-    "decoded_frames",
-    "film_pictures",
-    "film_summary",
     "frame_loss",
     "masked_mean",
     "pick_frames",

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from giblet.nn.clips import between
+
 CELLS = (2, 9, 16)
 """Moments in a TR, rows and columns of the coarse clip."""
 CONTRAST = 6.0
@@ -42,4 +44,7 @@ class CoarseDecoder(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, K, 3, h, w]."""
         cells = self.dense(h).unflatten(1, (3, *CELLS)) / CONTRAST
-        return F.interpolate(cells, size=self.size_KHW, mode="trilinear").transpose(1, 2) + self.mean
+        k, rows, columns = (between(n, out, cells) for n, out in zip(CELLS, self.size_KHW, strict=True))
+        # Matrices, because the gradient of `F.interpolate` takes longer than all convolutions of a small net.
+        pictures = rows @ cells @ columns.T
+        return torch.einsum("kt,nctij->nkcij", k, pictures) + self.mean

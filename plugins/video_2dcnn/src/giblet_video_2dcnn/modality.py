@@ -2,91 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from giblet import Aligned, Features, FeatureSpec, Modality, Source, hookimpl
+from giblet import Aligned, ConfigError, Features, FeatureSpec, Modality, Source, hookimpl
 from giblet.types import Array, Temporal
-from pydantic import AfterValidator, Field
+from giblet.video import VideoModality
+from pydantic import Field, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
-def _not_one(n: int) -> int:
-    if n == 1:
-        raise ValueError("one frame has no motion; give 0 for all frames, or at least 2")
-    return n
+TRAINED_PX = 224
+"""Side of the pictures that ResNet-50 was trained on."""
 
 
-class Video2DCNN(Modality):
+class Video2DCNN(VideoModality):
     """Convolutions of 32, 64, 128 and 256 channels, 3x3 with stride 2, on each kept frame; a mirrored decoder.
 
     By default the nets see 12 frames a TR at 80x45 and what they make is resized to all frames at 160x90;
     `net_frames=0 net_width=0 net_height=0` shows them everything (10x6x256 at 160x90).
+
+    `features="resnet50"` takes 2,048 frozen features a frame (He et al. 2016, doi:10.1109/CVPR.2016.90) in place of
+    pictures: the film predicts scans, but nothing can be played back.
     """
 
     name = "video_2dcnn"
-    kind = "video"
-    unit = "level"
-    net_settings: ClassVar[frozenset[str]] = frozenset(
-        {"net_frames", "net_width", "net_height", "channels", "temporal"}
-    )
+    net_settings: ClassVar[frozenset[str]] = VideoModality.net_settings | {"channels", "temporal"}
 
-    width_px: Annotated[int, Field(ge=16)] = 160
-    height_px: Annotated[int, Field(ge=16)] = 90
-    net_frames: Annotated[int, Field(ge=0), AfterValidator(_not_one)] = 12
-    net_width: Annotated[int, Field(ge=0)] = 80
-    net_height: Annotated[int, Field(ge=0)] = 45
     channels: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128, 256)
     temporal: Temporal = "own"
     """What pools the frames: mean, drift and mean change (own), or a module of the core."""
+    features: Literal["frames", "resnet50"] = "frames"
+    """What is read of a frame: its picture, or 2,048 features of ResNet-50 (encoding only; seen at 224x224)."""
+    weights: str = "none"
+    """Of ResNet-50: `imagenet` (fetched by torchvision), or the path of torchvision's state dict."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_resnet(cls, values: dict[str, Any]) -> dict[str, Any]:
+        own = {"width_px": TRAINED_PX, "height_px": TRAINED_PX} if values.get("features") == "resnet50" else {}
+        return own | values
+
+    @model_validator(mode="after")
+    def _weights_have_a_net(self) -> Self:
+        if self.features == "frames" and self.weights != "none":
+            raise ValueError(f"weights={self.weights!r} belong to ResNet-50; add features=resnet50 or leave them out")
+        if self.features == "resnet50" and self.weights == "none":
+            raise ValueError(
+                "ResNet-50 without weights sees nothing; give weights=imagenet (needs the network), weights=PATH of "
+                "torchvision's resnet50 state dict, or features=frames, which needs none"
+            )
+        return self
+
+    def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:
+        """Features depend on what the file of weights holds, so its hash belongs to what they are stored under."""
+        if self.features == "frames":
+            return self
+        from giblet_video_2dcnn.resnet import fingerprint
+
+        return self.fitted(weights=fingerprint(self.weights))
 
     def extract(self, source: Source) -> Iterator[Features]:
-        """Frames at their own rate and times, uint8 [N, H, W, 3]."""
-        from giblet.media import read_frames
+        """Frames at their own rate and times, uint8 [N, H, W, 3], or their features, float32 [N, 2048].
 
-        yield from read_frames(source.path, self.width_px, self.height_px, source.stream, source.start_s, source.stop_s)
+        Raises
+        ------
+        WeightsError
+            If the weights asked for cannot be had.
+        """
+        if self.features == "frames":
+            yield from super().extract(source)
+            return
+        from giblet_video_2dcnn.resnet import load, seen
+
+        net = load(self.weights)
+        for chunk in super().extract(source):
+            yield chunk.with_values(seen(net, chunk.values))
+
+    def spec(self, aligned: Aligned) -> FeatureSpec:
+        """Pictures, or numbers without a unit."""
+        spec = super().spec(aligned)
+        return spec if self.features == "frames" else replace(spec, unit="a.u.")
 
     def encode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """Frames of a TR to its code."""
+        if self.features == "resnet50":
+            from giblet.nn import FrameEncoder
+
+            return FrameEncoder(spec, width, temporal=self.temporal)
         from giblet_video_2dcnn.nets import Encoder
 
         return Encoder(self.net_size(spec), self.channels, width, self.temporal, spec.tr_s)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
-        """A code to all frames of its TR, [n, F, H, W, 3] in 0..255."""
+        """A code to all frames of its TR, [n, F, H, W, 3] in 0..255, or to their features, [n, F, 2048]."""
+        if self.features == "resnet50":
+            return Modality.decode(self, spec, width)
         from giblet_video_2dcnn.nets import Decoder
 
         return Decoder(self.net_size(spec), self.channels, width, (spec.frames, spec.shape[0], spec.shape[1]))
 
-    def net_size(self, spec: FeatureSpec) -> tuple[int, int, int]:
-        """Frames, height and width of the clip that the nets see; a 0 in the settings takes the film's own."""
-        own = (max(2, spec.frames), spec.shape[0], spec.shape[1])
-        frames, height, width = (
-            n or all_ for n, all_ in zip((self.net_frames, self.net_height, self.net_width), own, strict=True)
-        )
-        return frames, height, width
-
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Squared error of pixels in units of the full range, [n, F]."""
-        from giblet.nn import frame_loss
-
-        return frame_loss(prediction, target)
+        """Squared error of pixels in units of the full range, or of features, [n, F]."""
+        if self.features == "resnet50":
+            return Modality.loss(self, prediction, target)
+        return super().loss(prediction, target)
 
     def summary(self, aligned: Aligned) -> Array:
-        """Luma at 16x9 (mean, SD), frame-difference energy, colour, contrast: [T, 436] float32."""
-        from giblet.nn import film_summary
+        """Luma at 16x9 (mean, SD), frame-difference energy, colour, contrast; of features their mean and SD."""
+        return Modality.summary(self, aligned) if self.features == "resnet50" else super().summary(aligned)
 
-        return film_summary(aligned)
+    @property
+    def how(self) -> str:
+        """What the report says of the way back."""
+        return "" if self.features == "frames" else "features of ResNet-50: encoding only, nothing can be played back"
+
+    def can_reconstruct(self) -> bool:
+        """Pictures can be played; features of ResNet-50 only encode."""
+        return self.features == "frames"
 
     def reconstruct(self, features: Features, out: Path) -> Path:
-        """Write the frames as an mp4 at their mean rate."""
-        from giblet.media import write_film
-        from giblet.nn import film_pictures
+        """Write the frames as an mp4 at their mean rate.
 
-        return write_film(out.with_suffix(".mp4"), *film_pictures(features))
+        Raises
+        ------
+        ConfigError
+            If the features are those of ResNet-50.
+        """
+        if self.features == "resnet50":
+            raise ConfigError(f"{self.name}: {self.how}; {out.name} needs features=frames")
+        return super().reconstruct(features, out)
 
 
 @hookimpl

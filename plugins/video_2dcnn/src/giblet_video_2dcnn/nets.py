@@ -5,16 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import CoarseDecoder, CoarseEncoder, build_temporal, clip_statistics, decoded_frames, to_clip
+from giblet.nn import ClipDecoder, ClipEncoder, CoarseDecoder, CoarseEncoder, build_temporal
 from giblet.types import Temporal
 from torch import Tensor, nn
 
 POOLED = 32
 """Channels that leave the convolutions for the dense layer."""
-DETAIL = 0.05
-"""How much of the picture the convolutions make before they are trained."""
 HIDDEN = 256
 """D of the temporal modules."""
+Size = tuple[int, int, int]
 
 
 def halves(length: int, times: int) -> list[int]:
@@ -40,23 +39,21 @@ class StayDriftChange(nn.Module):
         return torch.cat([x.mean(1), (x * late).mean(1), x.diff(dim=1).abs().mean(1)], 1)
 
 
-class Encoder(nn.Module):
+class Encoder(ClipEncoder):
     """[n, F, H, W, 3], [n, F] -> [n, D]: each frame by itself, then the frames of the TR to one.
 
-    `temporal="own"` keeps `StayDriftChange`; the other names are those of `giblet.nn.build_temporal`. The first units
-    are `clip_statistics`: motion, contrast and colour stay linear in the code whatever else is learned.
+    `temporal="own"` keeps `StayDriftChange`; the other names are those of `giblet.nn.build_temporal`.
     """
 
     def __init__(
         self,
-        size_KHW: tuple[int, int, int],
+        size_KHW: Size,
         channels: tuple[int, ...],
         width: int,
         temporal: Temporal = "own",
         tr_s: float | None = None,
     ) -> None:
-        super().__init__()
-        self.size_KHW, self.measured = size_KHW, min(15, width // 2)
+        super().__init__(size_KHW, width)
         steps = pairwise((3, *channels))
         self.frame = nn.Sequential(*(block(nn.Conv2d(a, b, 3, stride=2, padding=1), b) for a, b in steps))
         self.narrow = nn.Conv2d(channels[-1], POOLED, 1)
@@ -65,33 +62,27 @@ class Encoder(nn.Module):
         self.enter = nn.Identity() if own else nn.Linear(values, HIDDEN)
         self.pool = StayDriftChange() if own else build_temporal(temporal, HIDDEN, tr_s)
         pooled = 3 * values if own else HIDDEN
-        self.dense = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width - self.measured))
-        self.coarse = CoarseEncoder(width - self.measured)
+        self.dense = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, self.learned))
+        self.coarse = CoarseEncoder(self.learned)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[n, F, H, W, 3], [n, F] -> [n, D]."""
-        clip = to_clip(x, mask, *self.size_KHW)
+    def see(self, clip: Tensor, there: Tensor) -> Tensor:
+        """[n, K, 3, h, w], [n, K] -> [n, learned]."""
         y = self.narrow(self.frame((clip - 0.5).flatten(0, 1) * 4)).unflatten(0, clip.shape[:2])
-        there = mask.any(1, keepdim=True).expand(-1, y.shape[1])
-        learned = self.coarse(clip) + self.dense(self.pool(self.enter(y.flatten(2)), there))
-        return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
+        return self.dense(self.pool(self.enter(y.flatten(2)), there))
 
 
-class Decoder(nn.Module):
+class Decoder(ClipDecoder):
     """[n, D] -> [n, F, H, W, 3] in about 0..255: a coarse film, and what transposed convolutions add to each frame.
 
     Each transposed convolution is told the side that it has to give, so odd sides come out as they went in.
     """
 
-    def __init__(
-        self, size_KHW: tuple[int, int, int], channels: tuple[int, ...], width: int, out_FHW: tuple[int, int, int]
-    ) -> None:
-        super().__init__()
-        frames, height, side = size_KHW
-        self.frames, self.out_FHW = frames, out_FHW
+    def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int, out_FHW: Size) -> None:
+        super().__init__(out_FHW)
+        self.frames, height, side = size_KHW
         self.sides = list(zip(halves(height, len(channels)), halves(side, len(channels)), strict=True))[::-1]
         self.whole = nn.Linear(width, 128)
-        self.each = nn.Linear(width, frames * 32)
+        self.each = nn.Linear(width, self.frames * 32)
         rows, columns = self.sides[0]
         self.start = nn.Sequential(
             nn.GELU(), nn.Linear(160, POOLED * rows * columns), nn.Unflatten(1, (POOLED, rows, columns))
@@ -102,13 +93,12 @@ class Decoder(nn.Module):
         self.norms = nn.ModuleList(block(nn.Identity(), c) for c in channels[-2::-1])
         self.coarse = CoarseDecoder(size_KHW, width)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """[n, D] -> [n, F, H, W, 3]."""
+    def detail(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, K, 3, h, w]."""
         whole = self.whole(h).unsqueeze(1).expand(-1, self.frames, -1)
         x = torch.cat([whole, self.each(h).unflatten(1, (self.frames, 32))], 2).flatten(0, 1)
         x = self.widen(self.start(x))
         for i, step in enumerate(self.steps):
             x = step(x, output_size=self.sides[i + 1])
             x = self.norms[i](x) if i < len(self.norms) else x
-        clip = self.coarse(h) + DETAIL * x.unflatten(0, (len(h), self.frames))
-        return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())
+        return x.unflatten(0, (len(h), self.frames))

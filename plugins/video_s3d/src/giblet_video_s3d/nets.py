@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
-from giblet.nn import CoarseDecoder, CoarseEncoder, build_temporal, clip_statistics, decoded_frames, to_clip
+from giblet.nn import ClipDecoder, ClipEncoder, CoarseDecoder, CoarseEncoder, build_temporal
 from giblet.types import Temporal
 from torch import Tensor, nn
 
 POOLED = 24
 """Channels between the convolutions and the dense layers."""
-DETAIL = 0.05
-"""How much of the picture the convolutions make before they are trained."""
 HIDDEN = 256
 """D of the temporal modules."""
 Size = tuple[int, int, int]
@@ -99,12 +96,11 @@ class OverFrames(nn.Module):
         return self.pool(self.enter(self.cells(x).transpose(1, 2).flatten(2)), mask)
 
 
-class Encoder(nn.Module):
+class Encoder(ClipEncoder):
     """[n, F, H, W, 3], [n, F] -> [n, D]: a clip through separable convolutions; frames in order, motion kept.
 
     `temporal="own"` halves time twice and keeps `Thirds` of it; the names of `giblet.nn.build_temporal` keep every
-    frame up to the module that pools them. The first units are `clip_statistics`: motion, contrast and colour stay
-    linear in the code whatever else is learned.
+    frame up to the module that pools them.
     """
 
     def __init__(
@@ -115,32 +111,27 @@ class Encoder(nn.Module):
         temporal: Temporal = "own",
         tr_s: float | None = None,
     ) -> None:
-        super().__init__()
-        self.size_KHW, self.measured = size_KHW, min(15, width // 2)
+        super().__init__(size_KHW, width)
         own = temporal == "own"
         steps = enumerate(pairwise((3, *channels)))
         self.steps = nn.Sequential(*(SeparableStep(a, b, 3 if i else 5, 2 if i and own else 1) for i, (a, b) in steps))
         self.narrow = nn.Conv3d(channels[-1], POOLED, 1)
         self.pool = Thirds() if own else OverFrames(temporal, tr_s)
         outputs = self.pool.outputs
-        self.dense = nn.Sequential(nn.LayerNorm(outputs), nn.Linear(outputs, width - self.measured))
-        self.coarse = CoarseEncoder(width - self.measured)
+        self.dense = nn.Sequential(nn.LayerNorm(outputs), nn.Linear(outputs, self.learned))
+        self.coarse = CoarseEncoder(self.learned)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """[n, F, H, W, 3], [n, F] -> [n, D]."""
-        clip = to_clip(x, mask, *self.size_KHW)
-        there = mask.any(1, keepdim=True).expand(-1, clip.shape[1])
-        seen = self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2)))
-        learned = self.coarse(clip) + self.dense(self.pool(seen, there))
-        return torch.cat([clip_statistics(clip)[:, : self.measured], learned], 1)
+    def see(self, clip: Tensor, there: Tensor) -> Tensor:
+        """[n, K, 3, h, w], [n, K] -> [n, learned]."""
+        return self.dense(self.pool(self.narrow(self.steps(4 * (clip - 0.5).transpose(1, 2))), there))
 
 
-class Decoder(nn.Module):
+class Decoder(ClipDecoder):
     """[n, D] -> [n, F, H, W, 3] in about 0..255: a coarse film, and what separable convolutions add."""
 
     def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int, out_FHW: Size) -> None:
-        super().__init__()
-        self.out_FHW, self.sizes = out_FHW, sizes(size_KHW, len(channels))[::-1]
+        super().__init__(out_FHW)
+        self.sizes = sizes(size_KHW, len(channels))[::-1]
         k, h, w = self.sizes[0]
         self.start = nn.Sequential(
             nn.Linear(width, 12 * k * h * w),
@@ -154,10 +145,9 @@ class Decoder(nn.Module):
         self.steps = nn.ModuleList(SeparableStepBack(a, b, s, last=b == 3) for (a, b), s in steps)
         self.coarse = CoarseDecoder(size_KHW, width)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """[n, D] -> [n, F, H, W, 3]."""
+    def detail(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, K, 3, h, w]."""
         x = self.start(h)
         for step, size in zip(self.steps, self.sizes[1:], strict=True):
             x = step(x, size)
-        clip = self.coarse(h) + DETAIL * x.transpose(1, 2)
-        return decoded_frames(clip, *self.out_FHW, lazy=self.training and torch.is_grad_enabled())
+        return x.transpose(1, 2)
