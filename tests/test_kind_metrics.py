@@ -4,65 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from giblet.analysis import audio, text, video
+from giblet.analysis import audio, text
 from giblet.errors import DataError
 from hypothesis import given
 from hypothesis import strategies as st
 
 RNG = np.random.default_rng(0)
-CLIP = RNG.integers(0, 256, (6, 24, 32, 3)).astype(np.uint8)
 RATE_HZ = 16_000
 SOUND = RNG.standard_normal(RATE_HZ) * np.repeat(RNG.random(20), RATE_HZ // 20)
 EMBEDDINGS = RNG.standard_normal((20, 16)) + 3
-
-
-def test_a_video_is_like_itself():
-    assert video.metrics(CLIP, CLIP) == pytest.approx(
-        {"frame_r": 1, "psnr_db": 100, "ssim": 1, "temporal_difference_r": 1}
-    )
-
-
-def test_an_unrelated_video_scores_nothing():
-    other = np.random.default_rng(1).integers(0, 256, CLIP.shape).astype(np.uint8)
-    scores = video.metrics(CLIP, other)
-    assert abs(scores["frame_r"]) < 0.05
-    assert scores["ssim"] < 0.1
-    assert scores["psnr_db"] < 10
-
-
-def test_psnr_is_its_definition():
-    dark = np.zeros((2, 12, 12, 3), np.uint8)
-    assert video.psnr(dark, dark + np.uint8(5)) == pytest.approx(20 * np.log10(255 / 5))
-
-
-def test_ssim_is_wangs_sum_over_windows():
-    x, y = (video.luma(f) for f in (CLIP[0], CLIP[1] // 2 + CLIP[0] // 2))
-    g = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
-    w = np.outer(g, g) / np.outer(g, g).sum()
-    values = []
-    for i in range(24 - 10):
-        for j in range(32 - 10):
-            a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
-            ma, mb = (w * a).sum(), (w * b).sum()
-            va, vb, c = (w * (a - ma) ** 2).sum(), (w * (b - mb) ** 2).sum(), (w * (a - ma) * (b - mb)).sum()
-            k1, k2 = 2.55**2, 7.65**2
-            values.append((2 * ma * mb + k1) * (2 * c + k2) / ((ma**2 + mb**2 + k1) * (va + vb + k2)))
-    got = video.ssim(CLIP[:1], (CLIP[1] // 2 + CLIP[0] // 2)[None])
-    assert got == pytest.approx(np.mean(values), abs=1e-9)
-
-
-def test_temporal_difference_sees_when_not_what():
-    brightness = np.array([10, 10, 200, 200, 40, 40], np.uint8)
-    cuts = np.broadcast_to(brightness[:, None, None, None], (6, 24, 32, 3))
-    assert video.temporal_difference_correlation(cuts, 255 - cuts) == pytest.approx(1)
-    assert video.temporal_difference_correlation(cuts, np.roll(cuts, 1, axis=0)) < 0.2
-    assert video.temporal_difference_correlation(cuts, np.zeros_like(cuts)) == 0
-
-
-@pytest.mark.parametrize("other", [CLIP[:3], CLIP[..., :1], CLIP[:, :12]])
-def test_videos_of_other_shapes_are_refused(other):
-    with pytest.raises(DataError, match="shapes"):
-        video.metrics(CLIP, other)
 
 
 def test_a_sound_is_like_itself_at_any_loudness():

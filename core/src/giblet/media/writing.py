@@ -15,6 +15,9 @@ from giblet.errors import DataError
 from giblet.media.containers import AvObject, choose_stream, duration_s, open_container
 
 AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
+AAC_BIT_RATE = 64_000
+"""Bits a second and channel."""
+AAC = {"aac_coder": "fast"}
 H264 = {"crf": "18", "preset": "veryfast"}
 
 
@@ -182,7 +185,8 @@ class _SoundTrack:
             )
         self.out, self.samples, self.rate_hz, self.done = out, samples, rate_hz, 0
         self.layout = layouts[samples.shape[1]]
-        self.stream = out.add_stream("aac", rate=rate_hz, layout=self.layout)
+        self.stream = out.add_stream("aac", rate=rate_hz, layout=self.layout, options=AAC)
+        self.stream.bit_rate = AAC_BIT_RATE * samples.shape[1]
 
     def write_until(self, stop_s: Fraction) -> None:
         """Encode what is due before a time."""
