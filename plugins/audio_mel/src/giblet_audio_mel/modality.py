@@ -31,6 +31,7 @@ class AudioMel(Modality):
     name: ClassVar[str] = "audio_mel"
     kind: ClassVar[str] = "audio"
     unit: ClassVar[str] = "dB"
+    round_trip: ClassVar[float | None] = 0.15
     how: ClassVar[str] = "Griffin-Lim (torch)"
     net_settings: ClassVar[frozenset[str]] = frozenset({"centre_db", "scale_db", "temporal"})
 

@@ -25,6 +25,7 @@ class FmriMask(Modality):
     kind = "fmri"
     role = "brain"
     unit = "BOLD"
+    round_trip = 1e-6
 
     mask: Path | None = None
     """A NIfTI of zeros and ones to use as it is, instead of a learned mask."""
