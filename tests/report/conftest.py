@@ -96,6 +96,7 @@ def metrics() -> dict[str, object]:
         "study": "demo (seed 0)",
         "command": "giblet run --out out/demo",
         "seed": 0,
+        "machine": {"Python": "3.11.7", "processor": "x86_64, 2 cores", "accelerator": "none"},
         "versions": {"giblet": "0.1.0", "torch": "2.14.1", "numpy": "2.4.0"},
         "fmri": {
             **row,
@@ -152,11 +153,12 @@ def inputs() -> dict[str, object]:
         {
             "subject": f"sub-{s:02}",
             "run": f"run-{r}",
+            "clock": f"run-{r}",
             "stimulus": f"film{r}.mp4",
             "bold": f"sub-{s:02}_run-{r}.nii",
             "tr_s": 1.5,
-            "offset_s": 0.0,
-            "n_volumes": 320,
+            "offset_s": 6.0,
+            "n_volumes": 320 if s < 6 else 330,
             "n_trs": 320,
             "cut_scan_s": 0.0,
             "cut_stimulus_s": 0.0,
@@ -166,8 +168,13 @@ def inputs() -> dict[str, object]:
     ]
     streams = [
         {
+            "clock": f"run-{r}",
             "stimulus": f"film{r}.mp4",
+            "kind": m.partition("_")[0],
             "modality": m,
+            "start_s": 0.0,
+            "stop_s": 500.0,
+            "covered": [[0, c - 40], [c - 20, c]],
             "samples": n,
             "rate_hz": hz,
             "frames_per_tr": f,
@@ -179,9 +186,28 @@ def inputs() -> dict[str, object]:
     ]
     split = {
         "run-1": [["train", 0, 320]],
-        "run-2": [["train", 0, 84], ["gap", 84, 124], ["validation", 124, 180], ["gap", 180, 220], ["test", 220, 320]],
+        "run-2": [["train", 0, 84], ["validation", 124, 180], ["test", 220, 320]],
     }
-    return {"scans": scans, "streams": streams, "split": split, "notes": ["slice time reference 0.5"], "wrappers": []}
+    clocks = {f"run-{r}": {"start_s": 6.0, "tr_s": 1.5, "n_trs": 320} for r in (1, 2)}
+    return {
+        "clocks": clocks,
+        "scans": scans,
+        "streams": streams,
+        "split": split,
+        "notes": ["slice time reference 0.5"],
+        "wrappers": [],
+    }
+
+
+def model() -> dict[str, object]:
+    text = {"plugin": "text_bge", "distribution": "giblet-text-bge", "version": "0.1.0"}
+    fmri = {"plugin": "fmri_mask", "distribution": "giblet-fmri-mask", "version": "0.1.0"}
+    cited = (
+        "@book{other,\n  author = {Doe, Jane},\n  title = {On masks},\n  year = {2020},\n  when = {settings.mask}\n}"
+    )
+    text |= {"settings": {"weights": "minilm"}, "citations": cited.replace("mask}", "weights=mini}")}
+    fmri |= {"settings": {"mask": None, "high_pass_s": 128.0}, "citations": cited}
+    return {"modalities": {"text": text, "fmri": fmri}}
 
 
 def training() -> list[dict[str, object]]:
@@ -216,7 +242,9 @@ def fabricate(folder: Path, media: Path | None, with_mask: bool = True) -> Path:
         ("metrics", metrics()),
         ("inputs", inputs()),
         ("config", {"seed": 0, "video": {"name": "s3d"}}),
+        ("model/model", model()),
     ):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
     log = [{"stage": s, "seconds": 12.3456} for s in ("demo", "extract", "train", "evaluate")]
     (folder / "log.jsonl").write_text(json_lines(log), encoding="utf-8")
@@ -239,6 +267,15 @@ def written(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Path:
 def light_folder(tmp_path: Path, media: Path) -> Path:
     """A run of its own for each test, without the maps and curves that take long to draw."""
     folder = fabricate(tmp_path / "run", media)
+    (folder / "maps.npz").unlink()
+    (folder / "train.jsonl").unlink()
+    return folder
+
+
+@pytest.fixture
+def numbers_only(tmp_path: Path) -> Path:
+    """A run without maps, curves, films and sounds."""
+    folder = fabricate(tmp_path / "run", None)
     (folder / "maps.npz").unlink()
     (folder / "train.jsonl").unlink()
     return folder

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from giblet.alignment.grid import stop_s
 from giblet.data.dataset import Timeline
 from giblet.data.study import Study
 from giblet.modality import Modality
@@ -26,6 +30,7 @@ def describe(
         {
             "subject": s.subject,
             "run": s.run,
+            "clock": t.run,
             "stimulus": s.stimulus,
             "bold": s.bold.name,
             "tr_s": float(s.tr_s),
@@ -40,27 +45,48 @@ def describe(
     ]
     streams = [
         {
-            "stimulus": t.run,
+            "clock": t.run,
+            "stimulus": run.stimulus.name,
+            "kind": modalities[key].kind,
             "modality": modalities[key].name,
             "samples": len(a.features.values),
             "rate_hz": _rate(a.features),
             "frames_per_tr": a.frames,
+            "start_s": float(a.features.onset_s[0]) if len(a.features.ticks) else 0.0,
+            "stop_s": float(stop_s(a.features)),
+            "covered": _spans(a.valid),
             "covered_trs": int(a.valid.sum()),
             "n_trs": t.grid.n_trs,
             "stream": a.features.attrs.get("stream"),
         }
-        for t in timelines
+        for run, t in zip(runs, timelines, strict=True)
         for key, a in t.aligned.items()
     ]
     split = {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines}
-    notes = [*study.notes, *_cut_notes(cuts)]
-    return {"scans": scans, "streams": streams, "split": split, "notes": notes, "wrappers": registry.wrappers}
+    notes = [*study.notes, *_cut_notes(cuts), *_reading_notes(timelines)]
+    clocks = {
+        t.run: {"start_s": float(t.grid.start_s), "tr_s": float(t.grid.tr_s), "n_trs": t.grid.n_trs} for t in timelines
+    }
+    told = {"clocks": clocks, "scans": scans, "streams": streams, "split": split}
+    return {**told, "notes": notes, "wrappers": registry.wrappers}
+
+
+def _spans(valid: NDArray[np.bool_]) -> list[list[int]]:
+    """Where a mask [T] is true, as `[first TR, last TR + 1]`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]])))
+    return [[int(a), int(b)] for a, b in edges.reshape(-1, 2)]
 
 
 def _rate(features: Features) -> float | None:
     if features.durations is not None or len(features.ticks) < 2:
         return None
     return (len(features.ticks) - 1) / float((features.ticks[-1] - features.ticks[0]) * features.timebase)
+
+
+def _reading_notes(timelines: Sequence[Timeline]) -> list[str]:
+    """What the readers of files had to say (`attrs["notes"]`): which stream was read, what was damaged."""
+    every = ((t.run, key, a.features.attrs.get("notes", "")) for t in timelines for key, a in t.aligned.items())
+    return [f"{run}: {key}: {note}" for run, key, notes in every for note in notes.splitlines()]
 
 
 def _cut_notes(cuts: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -92,7 +93,16 @@ def _plugin(registry: Registry, modality: Modality) -> dict[str, Any]:
         "distribution": plugin.distribution,
         "version": plugin.version,
         "settings": modality.settings(),
+        "citations": _citations(modality),
     }
+
+
+def _citations(modality: Modality) -> str:
+    """The BibTeX file `citations.bib` beside the plugin's `__init__.py`, if it has one."""
+    spec = find_spec(type(modality).__module__.partition(".")[0])
+    folders = (spec.submodule_search_locations or []) if spec else []
+    found = [p for p in (Path(f) / "citations.bib" for f in folders) if p.is_file()]
+    return found[0].read_text(encoding="utf-8") if found else ""
 
 
 def _weights(trained: Trained) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -70,7 +70,7 @@ def svg(fig: Figure, alt: str) -> Html:
     fig.savefig(buffer, format="svg", dpi=200, metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
     text = re.sub(r"<metadata>.*?</metadata>|<g id=\"[^\"]*\"", _tidy, buffer.getvalue(), flags=re.DOTALL)
     text = text[text.index("<svg") :].replace(INK, "currentColor")
-    mark = "f" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    mark = "f" + hashlib.sha256(f"{alt}{text}".encode()).hexdigest()[:8]
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{mark}", text)
     head = tag("svg", role="img", aria_label=alt).removesuffix("></svg>")
     return Html(text.replace("<svg", head, 1))
@@ -91,37 +91,59 @@ def save_png(fig: Figure, path: Path) -> Path:
 
 
 @styled
-def bars(values: Mapping[str, float], chance: float | None, chance_name: str, unit: str) -> Figure:
-    """Horizontal bars with their numbers, and a dashed line for what chance reaches."""
+def bars(
+    values: Mapping[str, float],
+    chance: float | None,
+    chance_name: str,
+    unit: str,
+    *,
+    own: Collection[str] = ("model",),
+    spread: Mapping[str, Sequence[float] | None] | None = None,
+    dots: Mapping[str, Sequence[float]] | None = None,
+) -> Figure:
+    """Horizontal bars with their numbers, whiskers (`spread`) and a dot a person; dashed: what chance reaches."""
     from giblet.report.markup import number
 
-    fig = new_figure(5.6, 0.32 * len(values) + 0.75)
+    fig = new_figure(4.8, 0.3 * len(values) + 0.75)
     ax = fig.add_subplot()
     names = list(values)[::-1]
-    colours = [BLUE if n == "model" else GREY for n in names]
-    ax.barh(names, [values[n] for n in names], color=colours, height=0.62)
+    ax.barh(
+        names, [values[n] for n in names], color=[BLUE if n in own else GREY for n in names], height=0.62, alpha=0.8
+    )
     for row, name in enumerate(names):
-        ax.annotate(number(values[name]), (max(values[name], 0), row), (4, 0), textcoords="offset points", va="center")
+        low_high = (spread or {}).get(name)
+        if low_high:
+            ax.plot(low_high, [row, row], color=INK, linewidth=1.4, marker="|", markersize=7)
+        seen = (dots or {}).get(name, [])
+        ax.plot(seen, [row] * len(seen), "o", color=INK, markersize=2.6, markeredgewidth=0, alpha=0.6)
+        end = max([values[name], 0, *seen, *(low_high or [])])
+        ax.annotate(number(values[name]), (end, row), (5, 0), textcoords="offset points", va="center")
     if chance is not None:
         ax.axvline(chance, color=INK, linestyle="--", linewidth=1)
         ax.set_title(f"dashed: {chance_name}", loc="right", fontsize=8)
     ax.axvline(0, color=INK, linewidth=0.6)
-    ax.margins(x=0.12)
+    ax.margins(x=0.14)
     ax.set_xlabel(unit)
     return fig
 
 
 @styled
 def grouped(
-    groups: Sequence[str], series: Mapping[str, Sequence[float | None]], ceiling: Sequence[Any], unit: str = "r"
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    ceiling: Sequence[Any],
+    unit: str = "r",
+    spread: Mapping[str, Sequence[Sequence[float]]] | None = None,
 ) -> Figure:
-    """Bars of several series for each group, with the ceiling as a line over each group."""
-    fig = new_figure(max(4.2, 0.9 * len(groups) + 1.2), 2.9)
+    """Bars of several series for each group, whiskers (`spread`), and the ceiling as a line over each group."""
+    fig = new_figure(max(4.2, 0.75 * len(groups) + 1), 2.9)
     ax = fig.add_subplot()
     width = 0.8 / len(series)
     for k, (name, heights) in enumerate(series.items()):
         at = [g - 0.4 + width * (k + 0.5) for g in range(len(groups))]
         ax.bar(at, [h or 0 for h in heights], width * 0.92, label=name, color=COLOURS[k % len(COLOURS)])
+        for x, low_high in zip(at, (spread or {}).get(name, []), strict=False):
+            ax.plot([x, x], low_high, color=INK, linewidth=1)
     known = [(g, c) for g, c in enumerate(ceiling) if c is not None]
     if known:
         ax.hlines(
@@ -136,15 +158,15 @@ def grouped(
 
 
 @styled
-def curve(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """Training and validation loss of one stage over its steps; 1 is the best constant predictor."""
+def curve(rows: Sequence[Mapping[str, Any]], title: str, constant: float) -> Figure:
+    """Training and validation loss of one stage over its steps, and that of the best constant predictor (dotted)."""
     fig = new_figure(4.4, 2.7)
     ax = fig.add_subplot()
     for key, colour, marker in (("train", BLUE, None), ("validation", ORANGE, ".")):
         points = [(r["step"], r[key]) for r in rows if r.get(key) is not None]
         if points:
             ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=1.3, label=key)
-    ax.axhline(1, color=INK, linestyle=":", linewidth=1)
+    ax.axhline(constant, color=INK, linestyle=":", linewidth=1, label="best constant")
     ax.set_title(title, loc="left")
     ax.set_xlabel("step")
     ax.set_ylabel("relative loss")

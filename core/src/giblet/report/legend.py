@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from giblet.report.markup import number
+
 R = "Pearson correlation between predicted and measured signal over the test TRs, averaged over voxels; 1 is perfect."
 RIDGE = "The same for ridge regression with lags (FIR) on the very features that the model's trunk reads."
 HRF_RIDGE = (
@@ -13,8 +17,7 @@ SUMMARY_RIDGE = "Ridge on simple summaries of film, sound and words."
 MEAN = "Predicting each voxel's mean over the training TRs, always; its r is 0."
 RELATIVE_LOSS = (
     "Relative loss: 1 is the best constant predictor, which knows nothing; 0 is perfect; above 1 is worse than "
-    "nothing. The trunk's has two terms, of squared error and of 1 - r: there a constant has 2. The training loss of "
-    "the decoders is the sum over what they make; what is trained again on all but the test has no validation loss."
+    "nothing. Measured: decoded from the real scans; permuted: from scans in the wrong order of time, a control."
 )
 PREDICTED = "decoded from the brain activity that the model predicts"
 MEASURED = "decoded from the real scans of the test block"
@@ -23,3 +26,28 @@ NOISY = "decoded from predicted activity with noise as in real scans"
 PERMUTED = "decoded from scans in the wrong order of time: a control that must know nothing"
 ROUND_TRIP = "features turned back at once, without a brain: the best that any decoder could reach"
 TRAINING_MEAN = "always the mean of the training film: a control"
+CLIPS = (
+    "Clips of 9 s are told from clips at least 30 s away in the same run; those of the same scene, with the same words "
+    "or the same features are left out. Intervals of all scans together are over clips, those of one scan over clips "
+    "and people."
+)
+CEILINGS = {
+    "loo_isc": "each person's correlation with the mean of the others: agreement between people, not a bound",
+    "group_split_half": "how well the mean scan of half the people predicts the other half's, for all of them",
+    "repeats": "how well a scan predicts the same person's scan of the same film",
+}
+CEILING_NAMES = {
+    "loo_isc": "agreement between people, not a bound",
+    "group_split_half": "split halves",
+    "repeats": "repeats",
+}
+
+
+def ceiling(kind: str | None, names: Mapping[str, str] = CEILING_NAMES) -> str | None:
+    """A ceiling's estimator in words; `kind` is `name: note` as in the metrics."""
+    return None if kind is None else names.get(kind.partition(":")[0], kind)
+
+
+def span(pair: Sequence[float] | None) -> str | None:
+    """An interval in words."""
+    return None if not pair else f"{number(pair[0])} to {number(pair[1])}"

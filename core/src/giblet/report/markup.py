@@ -9,8 +9,10 @@ from html import escape
 from numbers import Integral, Real
 
 VOID = frozenset({"img", "input", "meta"})
-MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
+SHORT = 24
+"""Letters that a table's cell keeps on one line."""
 
 
 class Html(str):
@@ -29,7 +31,7 @@ class Section:
 
 
 def number(value: object) -> str:
-    """A number to three significant digits, a count (int) whole, a missing value as a dash."""
+    """A number to three digits (three places below 1), a count (int) whole, a missing value as a dash."""
     if value is None:
         return ABSENT
     if isinstance(value, bool):
@@ -44,18 +46,21 @@ def number(value: object) -> str:
 def _rounded(value: float) -> str:
     if not math.isfinite(value):
         return ABSENT
-    short = f"{value:.3g}"
-    mantissa, _, exponent = short.partition("e")
-    if exponent and int(exponent) < 0:
-        return f"{mantissa} {TIMES} 10^{int(exponent)}".replace("-", MINUS)
-    return (f"{float(short):,.0f}" if exponent or abs(value) >= 1000 else short).replace("-", MINUS)
+    if value == 0:
+        return "0"
+    if abs(value) < 1:
+        shown = f"{value:.3f}" if abs(value) >= 0.0005 else f"{value:.0e}".replace("e-0", "e-")
+    else:
+        rounded = float(f"{value:.3g}")
+        shown = f"{rounded:,.{max(0, 2 - int(math.log10(abs(rounded))))}f}"
+    return shown.replace("-", MINUS)
 
 
 def html(value: object) -> Html:
     """Markup as it is, lists joined, everything else as escaped text."""
     if isinstance(value, Html):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | map):
         return Html("".join(html(v) for v in value))
     return Html(escape(number(value) if not isinstance(value, str) else value)) if value is not None else Html()
 
@@ -79,18 +84,23 @@ def paragraphs(*texts: str) -> Html:
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], class_: str | None = None) -> Html:
     """A captioned table that scrolls sideways on a narrow screen; the first cell of a row is its header."""
-    body = [tag("tr", tag("th", row[0], scope="row"), [_cell(v) for v in row[1:]]) for row in rows]
-    first, *others = head
-    titles = [tag("th", first, scope="col")] + [tag("th", h, scope="col") for h in others]
-    inner = tag("table", tag("caption", caption), tag("thead", tag("tr", titles)), tag("tbody", body))
+    cells = [list(row) for row in rows]
+    counted = [k > 0 and all(not isinstance(row[k], str) for row in cells) for k in range(len(head))]
+    body = [tag("tr", tag("th", row[0], scope="row"), map(_cell, row[1:], counted[1:])) for row in cells]
+    titles = [tag("th", h, scope="col", class_="number" if c else None) for h, c in zip(head, counted, strict=True)]
+    inner = tag("table", tag("caption", tag("span", caption)), tag("thead", tag("tr", titles)), tag("tbody", body))
+    return scrolling(inner, caption, class_)
+
+
+def scrolling(wide: Html, name: str, class_: str | None = None) -> Html:
+    """What may be wider than the screen scrolls inside itself, by keyboard, too."""
     classes = "scroll" if class_ is None else f"scroll {class_}"
-    return tag("div", inner, class_=classes, tabindex="0", role="region", aria_label=caption)
+    return tag("div", wide, class_=classes, tabindex="0", role="group", aria_label=name)
 
 
-def _cell(value: object) -> Html:
-    if isinstance(value, str):
-        return tag("td", value)
-    return tag("td", number(value), class_="number")
+def _cell(value: object, counted: bool) -> Html:
+    text = value if isinstance(value, str) else number(value)
+    return tag("td", text, class_="number" if counted else "short" if len(text) <= SHORT else None)
 
 
 def folded(title: str, *children: object, open_: bool = False) -> Html:
@@ -99,5 +109,6 @@ def folded(title: str, *children: object, open_: bool = False) -> Html:
 
 
 def figure(drawing: Html, caption: str, class_: str | None = None) -> Html:
-    """A picture with its caption."""
-    return tag("figure", drawing, tag("figcaption", caption), class_=class_)
+    """A picture with its caption; a `wide` one scrolls on a narrow screen."""
+    shown = scrolling(drawing, f"Figure: {caption}", "wide") if class_ == "wide" else drawing
+    return tag("figure", shown, tag("figcaption", caption), class_=class_)

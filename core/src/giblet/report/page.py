@@ -10,7 +10,9 @@ from giblet.report.markup import Html, Section, tag
 from giblet.report.run_folder import RunFolder
 from giblet.report.sections import (
     audio,
+    cite,
     curves,
+    decoding,
     fmri,
     folds,
     inputs,
@@ -24,7 +26,23 @@ from giblet.report.sections import (
     video,
 )
 
-SECTIONS = (summary, folds, inputs, curves, fmri, variance, video, audio, text, other, smuggling, lesions, settings)
+SECTIONS = (
+    summary,
+    folds,
+    inputs,
+    curves,
+    fmri,
+    variance,
+    decoding,
+    video,
+    audio,
+    text,
+    other,
+    smuggling,
+    lesions,
+    settings,
+    cite,
+)
 POLICY = (
     "default-src 'none'; img-src data:; media-src data: 'self' file:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -34,7 +52,8 @@ POLICY = (
 def write_report(run: Path) -> Path:
     """Write `report.html` from what lies in a run folder; also `brain_map.png` and the strip of still frames.
 
-    Films and sounds up to 12 MB are in the page itself, larger ones are linked. The page appears whole or not at all.
+    Films and sounds up to 6 MB, 15 in all, are in the page itself, larger ones are linked. The page appears whole or
+    not at all.
 
     Raises
     ------
@@ -61,7 +80,7 @@ def _page(run: RunFolder) -> str:
     )
     top = tag("header", tag("h1", title), summary.lead(run), _contents(sections))
     body = [tag("a", "Skip to the content", href="#content", class_="skip"), top]
-    body += [tag("main", *map(_section, sections), id="content"), tag("script", Html(_resource("players.js")))]
+    body += [tag("main", *map(_section, sections), id="content"), tag("script", Html(_resource("page.js")))]
     return f"<!doctype html>\n{tag('html', head, tag('body', *body), lang='en')}\n"
 
 

@@ -21,6 +21,7 @@ LABELS = {
     "predicted": "from predicted brain",
     "measured": "from measured scan",
     "training_mean": "training mean",
+    "permuted": "from permuted scan (control)",
 }
 GENERAL = frozenset(
     {
@@ -36,6 +37,7 @@ GENERAL = frozenset(
         "truth",
         "variance",
         "folds",
+        "machine",
     }
 )
 
@@ -53,6 +55,7 @@ class RunFolder:
     metrics: Mapping[str, Any]
     config: Mapping[str, Any]
     inputs: Mapping[str, Any]
+    model: Mapping[str, Any]
     log: list[dict[str, Any]]
     train: list[dict[str, Any]]
     maps: Mapping[str, NDArray[Any]]
@@ -75,6 +78,7 @@ class RunFolder:
             metrics=_object(path / "metrics.json"),
             config=_object(path / "config.json"),
             inputs=_object(path / "inputs.json"),
+            model=_object(path / "model/model.json") or _object(path / "fold-1/model/model.json"),
             log=_lines(path / "log.jsonl"),
             train=_lines(path / "train.jsonl"),
             maps=_arrays(path / "maps.npz"),

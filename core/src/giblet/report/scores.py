@@ -9,11 +9,6 @@ from giblet.report import legend
 from giblet.report.markup import Html, html, number, paragraphs, table
 from giblet.report.run_folder import RunFolder
 
-CLIPS = (
-    "Clips of 9 s are told from clips at least 30 s away in the same run; those of the same scene, with the same words "
-    "or the same features are left out. Intervals of all scans together are over clips, those of one scan over clips "
-    "and people."
-)
 LOSSES = {
     "measured": legend.MEASURED,
     "faint": legend.FAINT,
@@ -28,46 +23,58 @@ COLUMNS = {
     "training_mean": "training mean",
     "permuted": "permuted scan",
 }
+NAMES = {
+    "si_sdr_db": "SI-SDR (dB)",
+    "envelope_r": "envelope r",
+    "spectrum_r": "spectrum r",
+    "top1": "right one of all",
+    "top5": "among the best five",
+    "two_way": "right one of two",
+    "chance_top1": "chance, right one of all",
+    "chance_top5": "chance, among the best five",
+    "chance_two_way": "chance, right one of two",
+    "set_size": "texts to choose from",
+}
+CHOICES = {"two_way": "right one of two", "top1": "right one of all", "top5": "among the best five"}
 
 
-def score_tables(run: RunFolder, kind: str) -> Html:
-    """All tables of a kind; nothing where it was not scored."""
+def score_tables(run: RunFolder, kind: str, *, metrics: bool = True) -> Html:
+    """All tables of a kind, without that of the reconstructions' quality if not `metrics`; nothing if not scored."""
     scores = run.metrics.get(kind) or {}
     how = [scores[k] for k in ("modality", "how") if scores.get(k)]
+    quality = {k: v for k, v in scores.items() if k in COLUMNS and isinstance(v, Mapping) and v}
     return html(
         [
             paragraphs(f"Made by {', '.join(map(str, how))}.") if how else None,
-            _losses(scores.get("loss") or {}),
-            _metrics({k: v for k, v in scores.items() if k in COLUMNS and isinstance(v, Mapping) and v}),
-            _identification(scores.get("identification") or {}),
+            _losses(kind, scores.get("loss") or {}),
+            _metrics(kind, quality, scores.get("reconstructed_s")) if metrics else None,
+            _identification(kind, scores.get("identification") or {}),
         ]
     )
 
 
-def _losses(loss: Mapping[str, Any]) -> Html:
+def _losses(kind: str, loss: Mapping[str, Any]) -> Html:
     if not loss:
         return Html()
-    rows = [[name, loss[name], meaning] for name, meaning in LOSSES.items() if name in loss]
-    rows += [[name, value, ""] for name, value in loss.items() if name not in LOSSES]
-    return html(
-        [table("Relative loss on test blocks", ["input", "loss", "meaning"], rows), paragraphs(legend.RELATIVE_LOSS)]
+    columns = [*(name for name in LOSSES if name in loss), *(name for name in loss if name not in LOSSES)]
+    return table(
+        f"Relative loss of {kind} on test blocks: 0 is perfect, 1 a constant",
+        ["from", *columns],
+        [["loss", *(loss[c] for c in columns)]],
     )
 
 
-def _metrics(scores: Mapping[str, Mapping[str, Any]]) -> Html:
+def _metrics(kind: str, scores: Mapping[str, Mapping[str, Any]], length_s: float | None) -> Html:
     if not scores:
         return Html()
     columns = [c for c in COLUMNS if c in scores]
     names = list(dict.fromkeys(name for c in columns for name in scores[c]))
-    rows = [[name.replace("_", " "), *(scores[c].get(name) for c in columns)] for name in names]
-    shown = table("Quality beside its controls", ["metric", *(COLUMNS[c] for c in columns)], rows)
-    return html([shown, paragraphs(f"Round trip: {legend.ROUND_TRIP}. Training mean: {legend.TRAINING_MEAN}.")])
+    rows = [[NAMES.get(name, name.replace("_", " ")), *(scores[c].get(name) for c in columns)] for name in names]
+    over = f", {length_s:g} s of one test block" if length_s else ""
+    return table(f"Quality of {kind} beside its controls{over}", ["metric", *(COLUMNS[c] for c in columns)], rows)
 
 
-CHOICES = {"two_way": "right one of two", "top1": "right one of all", "top5": "among the best five"}
-
-
-def _identification(found: Mapping[str, Any]) -> Html:
+def _identification(kind: str, found: Mapping[str, Any]) -> Html:
     if found.get("two_way") is None:
         return paragraphs(f"Clips were not identified: {found['note']}.") if found.get("note") else Html()
     people = found.get("people") or {}
@@ -78,14 +85,11 @@ def _identification(found: Mapping[str, Any]) -> Html:
         for key, title in CHOICES.items()
         if found.get(key) is not None
     ]
-    shown = table("Which clip was it? Share of clips identified from the scan", head, rows)
-    return html([shown, paragraphs(f"Set size: {number(found.get('set_size'))} clips. {_p(found)}", CLIPS)])
+    n = f"{number(found.get('n_clips'))} clips, {number(found.get('set_size'))} to choose from on average"
+    who = f"; {people['n']} people" if people.get("n") else ""
+    shown = table(f"Which clip was it? Share identified from {kind}", head, rows)
+    return html([shown, paragraphs(f"{n}{who}. p = {number(found.get('p'))} (one of two, all scans together).")])
 
 
 def _range(found: Mapping[str, Any], key: str) -> str | None:
-    interval = found.get(f"{key}_interval") or (found.get("interval") if key == "two_way" else None)
-    return None if not interval else f"{number(interval[0])} to {number(interval[1])}"
-
-
-def _p(found: Mapping[str, Any]) -> str:
-    return f"p = {number(found.get('p'))} (one of two, all scans together)."
+    return legend.span(found.get(f"{key}_interval") or (found.get("interval") if key == "two_way" else None))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from giblet.report import legend
 from giblet.report.figures import curve, svg
 from giblet.report.markup import Html, Section, figure, html, number, paragraphs, tag
 from giblet.report.run_folder import RunFolder
+
+TRUNK_CONSTANT = 2.0
+LOSSES = (
+    "Relative loss: the best constant predictor has 1 (dotted), perfect is 0. The trunk's is the sum of two such "
+    "terms, of squared error and of 1 - r: there a constant has 2. The training loss of the decoders is a sum over all "
+    "that they make, their validation loss the mean over signals. What is trained again on all but the test has no "
+    "validation loss."
+)
 
 
 def render(run: RunFolder) -> Section | None:
@@ -14,7 +21,9 @@ def render(run: RunFolder) -> Section | None:
         return None
     stages = list(dict.fromkeys(row["stage"] for row in run.train))
     grid = tag("div", *(_stage(run, stage) for stage in stages), class_="grid curves")
-    return Section("training", "Training", html([grid, paragraphs(legend.RELATIVE_LOSS)]))
+    return Section(
+        "training", "Training", html([grid, paragraphs(f"One training, seed {run.metrics.get('seed')}.", LOSSES)])
+    )
 
 
 def _stage(run: RunFolder, stage: str) -> Html:
@@ -22,7 +31,8 @@ def _stage(run: RunFolder, stage: str) -> Html:
     known = [row["validation"] for row in rows if row.get("validation") is not None]
     best = f"best validation loss {number(min(known))}" if known else "no validation loss"
     said = f"{stage}: {rows[-1]['step']:,} steps, {best}, {number(sum(_spent(rows)))} s."
-    return figure(svg(curve(rows, stage), f"Training curve of {said}"), said)
+    constant = TRUNK_CONSTANT if stage.startswith("trunk") else 1.0
+    return figure(svg(curve(rows, stage, constant), f"Training curve of {said}"), said)
 
 
 def _spent(rows: list[dict[str, float]]) -> list[float]:

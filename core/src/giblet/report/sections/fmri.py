@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from giblet.report import legend
 from giblet.report.brain import mosaic, parcels, rows_of
 from giblet.report.figures import grouped, save_png, svg
 from giblet.report.markup import Html, Section, figure, html, number, paragraphs, table
@@ -21,6 +22,8 @@ TRUTH = {
     "ceiling": "true ceiling",
     "ratio_to_ceiling": "model r / true ceiling",
     "oracle_r": "r of the true signal",
+    "informed_r": "r of one who knows the features",
+    "gap_share": "share of the way from the best ridge to the true signal",
     "fir_r": "r of the best linear FIR",
 }
 
@@ -46,10 +49,18 @@ def _brain(run: RunFolder) -> Html:
     save_png(drawing, run.path / "brain_map.png")
     kind = "Axial slices" if voxels else "Bars for each parcel"
     alt = f"{kind} of {', '.join(rows_of(run.maps))} for the group mean; the tables below give the numbers by region"
-    caption = "Group mean, held-out test blocks." + (
-        " The left of a slice is the left of the head. Model r and ceiling share one colour scale." if voxels else ""
-    )
+    people = len(run.metrics.get("fmri", {}).get("subjects") or {})
+    caption = (
+        f"Mean scan of n = {people} people, held-out test blocks, {number(len(run.maps['r_group']))} "
+        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), and r of the model "
+        f"minus that of the FIR ridge. Seed {run.metrics.get('seed')}."
+    ) + (" The left of a slice is the left of the head. Model and ceiling share one scale." if voxels else "")
     return figure(svg(drawing, alt), caption, "wide")
+
+
+def _kind(run: RunFolder) -> str:
+    group = run.metrics.get("fmri", {}).get("group") or run.metrics.get("fmri", {})
+    return legend.ceiling(group.get("ceiling_kind")) or "none"
 
 
 def _regions(regions: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -61,7 +72,8 @@ def _regions(regions: Mapping[str, Mapping[str, Any]]) -> Html:
     }
     drawing = grouped(list(regions), series, [v.get("ceiling") for v in regions.values()])
     said = ", ".join(f"{k} {number(v.get('r'))}" for k, v in regions.items())
-    picture = figure(svg(drawing, f"Model r by region: {said}"), "Model and ridge by region; lines: ceiling.", "narrow")
+    caption = "Pearson r on test blocks, mean over the region's voxels and over people; lines: ceiling."
+    picture = figure(svg(drawing, f"Model r by region: {said}"), caption, "narrow")
     return html([picture, _by("By region", "region", regions)])
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from giblet.report.markup import Html, Section, folded, html, number, paragraphs, table
+from giblet.report.figures import grouped, svg
+from giblet.report.markup import Html, Section, figure, folded, html, number, paragraphs, table
 from giblet.report.run_folder import RunFolder
 
 MEANING = (
     "Decoded: relative loss of the film, sound or text with the lesion, minus without, on test blocks; 0 means that "
-    "the region did not matter. On codes: the same of the code that decoders read first, with its 95 % interval over "
+    "the region did not matter. On codes: the same of the code that decoders read first, with its 95% interval over "
     "people and blocks of TRs, and p against random lesions that are as large, as connected and as reliable, beside "
     "the region."
 )
@@ -18,38 +20,58 @@ INTERACTING = (
     "region's does, on codes; p is Holm's over the table."
 )
 INPUTS = {"from_measured": "From measured scans", "from_predicted": "From predicted brains"}
+HEAD = ("lesioned region", "signal", "decoded", "on codes", "95% interval", "p")
 
 
 def render(run: RunFolder) -> Section | None:
-    """For measured and for predicted input: a table of region against kind, and the interactions."""
+    """For measured and for predicted input: a picture, a table of region and kind, and the interactions."""
     lesions = run.metrics.get("lesions") or {}
     if not lesions:
         return None
-    parts = [_source(lesions, key, title) for key, title in INPUTS.items()]
+    parts = [_source(run, key, title) for key, title in INPUTS.items()]
     notes = paragraphs(MEANING, INTERACTING, *lesions["notes"])
     return Section("lesions", "Lesions", html([*parts, notes, _matching(lesions)]))
 
 
-def _source(lesions: dict[str, Any], source: str, title: str) -> Html:
+def _source(run: RunFolder, source: str, title: str) -> Html:
+    lesions = run.metrics["lesions"]
     lost = lesions["not_decodable"][source]
     left = [
         f"{title}: {k} is not decodable (intact loss {number(x['intact'])}, of its code {number(x['code_intact'])}) "
         "and has left the table."
         for k, x in lost.items()
     ]
-    return html([_effects(lesions, source, title), paragraphs(*left), _interactions(lesions, source, title)])
+    rows = list(_rows(lesions["regions"], source))
+    shown = [_picture(run, rows, title), _table(title, rows)] if rows else []
+    return html([*shown, paragraphs(*left), _interactions(lesions, source, title)])
 
 
-def _effects(lesions: dict[str, Any], source: str, title: str) -> Html:
-    regions = lesions["regions"]
-    kinds = [k for k, by in next(iter(regions.values())).items() if by[source]["decodable"]]
-    head = ["lesioned region", *(f"{k}, {what}" for k in kinds for what in ("decoded", "on codes", "p"))]
-    rows = [[region, *(cell for k in kinds for cell in _cells(row[k][source]))] for region, row in regions.items()]
-    return table(f"{title}: rise of the loss", head, rows) if kinds else Html()
+def _rows(regions: dict[str, Any], source: str) -> Iterator[list[Any]]:
+    for region, kinds in regions.items():
+        for kind, by in kinds.items():
+            if (row := by[source])["decodable"]:
+                yield [region, kind, row["effect"], row["code_effect"], row["code_interval"], row["p"]]
 
 
-def _cells(row: dict[str, Any]) -> list[object]:
-    return [row["effect"], f"{number(row['code_effect'])} {_interval(row['code_interval'])}", row["p"]]
+def _table(title: str, rows: list[list[Any]]) -> Html:
+    shown = [[*row[:4], _interval(row[4]), row[5]] for row in rows]
+    return table(f"{title}: rise of the loss", HEAD, shown)
+
+
+def _picture(run: RunFolder, rows: list[list[Any]], title: str) -> Html:
+    regions, kinds = (list(dict.fromkeys(row[k] for row in rows)) for k in (0, 1))
+    effects = {(row[0], row[1]): row for row in rows}
+    series = {k: [effects[r, k][3] for r in regions] for k in kinds}
+    spread = {k: [effects[r, k][4] for r in regions] for k in kinds}
+    said = "; ".join(f"{row[0]}, {row[1]}: {number(row[3])}" for row in rows)
+    drawing = grouped(regions, series, [None] * len(regions), "rise of relative loss", spread)
+    n = run.metrics["lesions"]["settings"].get("random")
+    caption = (
+        f"{title}: how much worse each signal is read, on codes, when a region is lesioned; 0: the region did not "
+        f"matter; whiskers: 95% interval; p in the table: against {number(n)} random lesions. "
+        f"Seed {run.metrics.get('seed')}."
+    )
+    return figure(svg(drawing, f"{title}, rise of the loss by lesioned region and signal. {said}"), caption, "narrow")
 
 
 def _interval(pair: list[float]) -> str:
@@ -67,8 +89,8 @@ def _interactions(lesions: dict[str, Any], source: str, title: str) -> Html:
         ]
         for x in lesions["interactions"][source]
     ]
-    head = ["regions", "kinds", "interaction", "interval", "p"]
-    return folded(f"{title}: interactions", table("Region by kind", head, rows)) if rows else Html()
+    head = ["regions", "kinds", "interaction", "95% interval", "p"]
+    return folded(f"{title}: interactions", table(f"{title}: region by kind", head, rows)) if rows else Html()
 
 
 def _matching(lesions: dict[str, Any]) -> Html:

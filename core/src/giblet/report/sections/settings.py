@@ -10,9 +10,10 @@ from giblet.report.run_folder import RunFolder
 
 
 def render(run: RunFolder) -> Section | None:
-    """Command, seed, versions, settings, seconds of each stage, files, and how to cite."""
+    """Command, seed, machine, plugins, versions, settings, seconds of each stage, and files."""
     parts = [
         _command(run),
+        _plugins(run),
         _stages(run),
         _pairs("Settings", "setting", dict(_flat(run.config))),
         _pairs("Versions", "package", run.metrics.get("versions") or {}),
@@ -24,17 +25,24 @@ def render(run: RunFolder) -> Section | None:
 def _command(run: RunFolder) -> Html:
     command, seed = run.metrics.get("command"), run.metrics.get("seed")
     wrappers = run.inputs.get("wrappers") or []
-    facts = {"study": run.metrics.get("study"), "seed": seed, "wrappers": ", ".join(wrappers)}
-    shown = [[tag("dt", k), tag("dd", str(v))] for k, v in facts.items() if v not in (None, "")]
     version = (run.metrics.get("versions") or {}).get("giblet")
-    cite = f"To cite: giblet {version}, seed {seed}, with the command above." if version else None
+    facts = {"study": run.metrics.get("study"), "seed": seed, "giblet": version, **(run.metrics.get("machine") or {})}
+    facts["wrappers"] = ", ".join(wrappers) or ("none" if version else None)
+    shown = [[tag("dt", k), tag("dd", str(v))] for k, v in facts.items() if v is not None]
     return html(
-        [
-            tag("pre", command) if command else None,
-            tag("dl", *shown) if shown else None,
-            tag("p", cite) if cite else None,
-        ]
+        [tag("pre", command, tabindex="0") if command else None, tag("dl", *shown, class_="facts") if shown else None]
     )
+
+
+def _plugins(run: RunFolder) -> Html:
+    """Every plugin with who distributes it, then their settings, defaults too."""
+    plugins = run.model.get("modalities") or {}
+    if not plugins:
+        return Html()
+    rows = [[key, p["plugin"], p["distribution"], p["version"]] for key, p in plugins.items()]
+    shown = table("Plugins of this run", ["signal", "plugin", "distribution", "version"], rows)
+    settings = dict(_flat({key: p["settings"] for key, p in plugins.items()}))
+    return html([shown, _pairs("Settings of the plugins", "setting", settings)])
 
 
 def _stages(run: RunFolder) -> Html:

@@ -18,7 +18,7 @@ def render(run: RunFolder) -> Section | None:
     check = run.metrics.get("smuggling") or {}
     if not check:
         return None
-    text = check.get("text") or ""
+    text = f"{check['text'][:1].upper()}{check['text'][1:]}." if check.get("text") else ""
     verdict = tag("p", tag("strong", "Warning. "), text, class_="warning") if check.get("flag") else tag("p", text)
     hidden, excess = (check.get(k) or {} for k in ("hidden", "excess"))
     said = [[kind, hidden[kind], excess.get(kind)] for kind in hidden]

@@ -16,9 +16,11 @@ SCORES = {
     "summary_ridge_r": "ridge on summaries",
     "summary_banded_r": "banded ridge on summaries",
     "hrf_banded_r": "banded ridge under the HRF",
-    "hrf_group_r": "the same, of the group mean",
+    "hrf_group_r": "group-mean ridge under the HRF",
     "training_mean_r": "training mean",
 }
+
+CEILING = ("ceiling", "ceiling")
 
 
 def lead(run: RunFolder) -> Html:
@@ -37,14 +39,15 @@ def render(run: RunFolder) -> Section | None:
     head = ["measure", "single subjects, mean", *(["group mean"] if group else [])]
     rows = [[title, *([c.get(key) for c in ([fmri, group] if group else [fmri])])] for key, title in _titles(fmri)]
     shown = table("Key numbers on held-out test blocks", head, rows)
-    parts = [_picture(fmri), shown, paragraphs(*_intervals(fmri)), _legend(fmri)]
+    kinds = [legend.ceiling(c.get("ceiling_kind")) for c in (fmri, group)]
+    said = f"Ceiling of single subjects: {kinds[0] or 'none'}; of the group mean: {kinds[1] or 'none'}."
+    parts = [_picture(run, fmri), shown, paragraphs(said, *_intervals(fmri)), _legend(fmri)]
     return Section("key", "Key numbers", html(parts))
 
 
 def _titles(fmri: dict[str, Any]) -> list[tuple[str, str]]:
     named = [(k, f"r, {v}") for k, v in SCORES.items() if k in fmri]
-    kind = fmri.get("ceiling_kind")
-    named.append(("ceiling", f"ceiling ({kind})" if kind else "ceiling"))
+    named.append(("ceiling", "ceiling"))
     more = {"ceiling_ratio": "model r / ceiling", "null_p95": "null, 95th percentile", "p": "p"}
     return named + [(k, v) for k, v in more.items() if k in fmri]
 
@@ -60,7 +63,7 @@ def _intervals(fmri: dict[str, Any]) -> list[str]:
     ]
 
 
-def _picture(fmri: dict[str, Any]) -> Html:
+def _picture(run: RunFolder, fmri: dict[str, Any]) -> Html:
     values = {title: fmri[key] for key, title in SCORES.items() if fmri.get(key) is not None}
     if fmri.get("ceiling") is not None:
         values["ceiling"] = fmri["ceiling"]
@@ -69,15 +72,26 @@ def _picture(fmri: dict[str, Any]) -> Html:
     shown = ", ".join(f"{k} {number(v)}" for k, v in values.items())
     null = fmri.get("null_p95")
     alt = f"Bars of held-out r: {shown}" + ("" if null is None else f"; null 95th percentile {number(null)}")
-    return figure(
-        svg(bars(values, null, "95th percentile of the null", "held-out r"), alt),
-        "Held-out r, mean over single subjects.",
-        "narrow",
+    people = (fmri.get("subjects") or {}).values()
+    dots = {title: [p[key] for p in people if p.get(key) is not None] for key, title in (*SCORES.items(), CEILING)}
+    drawing = bars(
+        values, null, "95th percentile of the null", "held-out r", spread={"model": fmri.get("interval")}, dots=dots
+    )
+    return figure(svg(drawing, alt), _caption(run, len(people), fmri), "narrow")
+
+
+def _caption(run: RunFolder, n: int, fmri: dict[str, Any]) -> str:
+    """What is shown, how many people, which spread, which chance, which seed."""
+    whisker = "; whiskers: 90% interval over people and pieces of 30 s" if fmri.get("interval") else ""
+    chance = f"; dashed: 95% of predictions from another time stay below ({fmri.get('null_kind')})"
+    return (
+        f"Pearson r on held-out test blocks, mean over voxels and n = {n} people; a dot is a person{whisker}"
+        f"{chance if fmri.get('null_p95') is not None else ''}. Seed {run.metrics.get('seed')}."
     )
 
 
 def _legend(fmri: dict[str, Any]) -> Html:
-    ceiling = fmri.get("ceiling_kind") or "how well any model could predict this target"
+    ceiling = legend.ceiling(fmri.get("ceiling_kind"), legend.CEILINGS) or "how well any model could predict this"
     if fmri.get("ceiling") is None:
         ceiling = "not known here: it takes repeats of a stimulus, or at least 6 people"
     meanings = {

@@ -40,13 +40,22 @@ def _names(regions: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _picture(regions: Mapping[str, Mapping[str, Any]]) -> Html:
     series = {n: [row["modalities"][n]["unique"] for row in regions.values()] for n in _names(regions)}
     series["shared"] = [row["shared"] for row in regions.values()]
-    drawing = grouped(list(regions), series, [None] * len(regions), "explained variance")
+    people = {
+        n: [_range(row["modalities"][n].get("people") or {}) for row in regions.values()] for n in _names(regions)
+    }
+    drawing = grouped(list(regions), series, [None] * len(regions), "explained variance", people)
     said = "; ".join(
         f"{name}: " + ", ".join(f"{n} {number(v[k])}" for n, v in series.items()) for k, name in enumerate(regions)
     )
-    return figure(
-        svg(drawing, f"Unique and shared explained variance by region. {said}"), "Unique parts by region.", "narrow"
+    caption = (
+        "Share of the variance of test scans (R2), mean over the region's voxels and over people; whiskers: from the "
+        "lowest to the highest person; 0 is chance."
     )
+    return figure(svg(drawing, f"Unique and shared explained variance by region. {said}"), caption, "narrow")
+
+
+def _range(people: Mapping[str, float]) -> list[float]:
+    return [min(people.values()), max(people.values())] if people else []
 
 
 def _unique(regions: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -93,4 +102,8 @@ def _maps(run: RunFolder) -> Html:
     if not rows or "mask" not in run.maps:
         return Html()
     alt = f"Axial slices of the variance that each modality alone explains: {', '.join(rows)}; the table gives numbers"
-    return figure(svg(mosaic(run.maps, rows), alt), "Unique explained variance, mean over people.", "wide")
+    return figure(
+        svg(mosaic(run.maps, rows), alt),
+        "Unique explained variance (R2) of test blocks, mean over people; 0 is chance.",
+        "wide",
+    )

@@ -26,3 +26,15 @@ for (const group of document.querySelectorAll("[data-together]")) {
   hear();
   bar.hidden = false;
 }
+const boxes = document.querySelectorAll(".scroll");
+const reach = () => boxes.forEach((b) => {
+  const wider = b.scrollWidth > b.clientWidth + 1 || b.scrollHeight > b.clientHeight + 1;
+  wider ? b.setAttribute("tabindex", "0") : b.removeAttribute("tabindex");
+});
+addEventListener("resize", reach);
+document.addEventListener("toggle", reach, true);
+addEventListener("load", reach);
+const folds = [...document.querySelectorAll("details")];
+let opened = [];
+addEventListener("beforeprint", () => { opened = folds.filter((d) => !d.open); opened.forEach((d) => { d.open = true; }); });
+addEventListener("afterprint", () => opened.forEach((d) => { d.open = false; }));
