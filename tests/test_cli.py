@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
+import click
 import numpy as np
 import pytest
+from giblet.api.choice import default_of
 from giblet.cli import main
+from giblet.cli.main import COMMANDS, cli
 
 HEAVY = ("torch", "numpy", "pydantic", "av", "pluggy", "rich", "pandas", "nibabel")
 BLOB = "not a film at all\n" * 10
@@ -81,16 +85,76 @@ def test_plugins_imports_no_torch(giblet):
 def test_help_names_every_command_and_debug(giblet):
     done = giblet("--help")
     assert done.returncode == 0
-    for word in ("run", "demo", "plugins", "report", "--debug", "--version"):
+    for word in ("run", "demo", "plugins", "report", "completion", "--debug", "--version"):
         assert f"  {word} " in done.stdout
     assert giblet("--version").stdout.startswith("giblet, version ")
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "plugins", "report"])
-def test_every_command_has_help(giblet, command):
-    done = giblet(command, "--help")
-    assert done.returncode == 0
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(here, command):
+    done = here(command, "--help")
+    assert not done.returncode
     assert done.stdout.startswith("Usage: ")
+
+
+FIGURES = ("run", "predict", "decode", "lesion", "ablate", "plugins", "check-plugin")
+LONG = ("run", "predict", "decode", "lesion", "ablate", "demo")
+
+
+def test_what_prints_figures_prints_json_and_what_takes_long_can_be_quiet():
+    context = click.Context(cli)
+    options = {name: {o for p in cli.get_command(context, name).params for o in p.opts} for name in COMMANDS}
+    assert [name for name in FIGURES if "--json" not in options[name]] == []
+    assert [name for name in LONG if "--quiet" not in options[name]] == []
+
+
+def test_help_says_the_default_that_will_be_used(here, monkeypatch):
+    assert "encodec, mel or none; default mel." in " ".join(here("run", "--help").stdout.split())
+    assert default_of("audio", ["encodec"]) == "none"
+
+
+# Completion
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(here, shell):
+    said = here("completion", shell).stdout
+    assert "_GIBLET_COMPLETE=" + shell + "_complete" in said
+    assert "giblet" in said
+
+
+def completed(monkeypatch, capsys, line):
+    """What bash is offered for the last word of a line."""
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    monkeypatch.setenv("_GIBLET_COMPLETE", "bash_complete")
+    monkeypatch.setattr(sys, "argv", ["giblet"])
+    with pytest.raises(SystemExit):
+        main()
+    return [row.partition(",")[2] for row in capsys.readouterr().out.splitlines() if row]
+
+
+def test_names_are_completed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "out" / "first"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    (run / "atlas.tsv").write_text("index\tname\tnetwork\n1\tV1\tvisual\n2\tV2\tvisual\n3\tA1\tauditory\n")
+    scans = [{"subject": "anna"}, {"subject": "anna"}, {"subject": "bö"}]
+    (run / "study.json").write_text(json.dumps({"labels": "atlas.tsv", "scans": scans}))
+    offered = partial(completed, monkeypatch, capsys)
+    assert offered("giblet pre") == ["predict"]
+    assert offered("giblet run --video 2") == ["2dcnn"]
+    assert offered("giblet ablate --audio n") == ["none"]
+    assert offered("giblet lesion ") == ["out/first"]
+    assert offered("giblet lesion out/first --region V") == ["V1", "V2"]
+    assert offered("giblet lesion out/first --network ") == ["visual", "auditory"]
+    assert offered("giblet decode out/first scan.nii --subject ") == ["anna", "bö"]
+    assert offered("giblet run -o train.trunk_s") == ["train.trunk_steps=100"]
+    assert offered("giblet run -o audio.n_m") == ["audio.n_mels=80"]
+    assert offered("giblet lesion gone --region ") == []
+    (run / "atlas.tsv").unlink()
+    assert offered("giblet lesion out/first --region ") == []
 
 
 def test_plugins_as_json(giblet):
@@ -154,6 +218,8 @@ def test_a_broken_plugin_is_shown_and_the_others_listed(giblet):
         (["report"], "Missing argument 'RUN'"),
         (["demo", "here", "--seed", "many"], "'many' is not a valid integer"),
         (["run", "--filmm", "x"], "--film"),
+        (["lesion", "x", "--how", "zer"], "'zero'"),
+        (["completion", "csh"], "'bash'"),
     ],
 )
 def test_what_is_no_command_is_a_usage_error(giblet, args, said):
@@ -180,6 +246,11 @@ def film(tmp_path):
         (["-o", "train.trunk_step=3", "--tr", "1"], "no setting train.trunk_step; did you mean 'trunk_steps'?"),
         (["-o", "train.lr=fast", "--tr", "1"], "train.lr = 'fast' is not possible"),
         (["-o", "video.height=3", "--tr", "1"], "video_s3d has no setting 'height'; did you mean 'height_px'?"),
+        (
+            ["-o", "model.preset=compat", "--tr", "1"],
+            "model.preset = 'compat' is not possible: did you mean 'compact'?",
+        ),
+        (["-o", "video.temporal=meen", "--tr", "1"], "setting temporal = 'meen' is not possible: did you mean 'mean'?"),
         (["--video", "s4d", "--tr", "1"], "no plugin 'video_s4d'; did you mean 'video_s3d'?"),
         (["--tr", "soon"], "'soon' is not a time in seconds"),
         (["--tr", "-1"], "not positive"),
@@ -206,6 +277,20 @@ def test_settings_that_cannot_be_meant(here, film, args, said):
 )
 def test_files_that_are_not_there_or_not_what_they_say(here, film, args, said):
     refused(here("run", "--tr", "1.5", "--extract-only", *args), said)
+
+
+def test_extracted_features_are_printed_as_a_table_or_json_and_notes_beside_them(here, film):
+    np.save(film / "x.npy", np.ones((9, 2)))
+    args = ["run", "--features", "x=x.npy", "--tr", "1", "--extract-only"]
+    table = here(*args, "--out", "a").stdout.splitlines()
+    assert table[0].split()[:2] == ["stimulus", "modality"]
+    assert table[1].split()[:4] == ["x", "features_table", "9", "1.000"]
+    (row,) = json.loads(here(*args, "--out", "b", "--json").stdout)["streams"]
+    assert (row["samples"], row["n_trs"]) == (9, 9)
+    np.save(film / "scan.npy", np.random.default_rng(0).standard_normal((30, 4)))
+    done = here(*args, "--bold", "scan.npy", "--out", "c", "--json")
+    assert json.loads(done.stdout)["streams"]
+    assert done.stderr.startswith("note: ")
 
 
 @pytest.mark.parametrize("out", ["/dev/null/out", "text.mp4", "text.mp4/below"])

@@ -56,7 +56,7 @@ def test_values_are_json_where_they_are_json(text, value):
         ("train.lr=fast", "train.lr = 'fast' is not possible: Input should be a valid number"),
         ("train.lr=Infinity", "train.lr = inf is not possible: Input should be a finite number"),
         ("train.lr=NaN", "train.lr = nan is not possible"),
-        ("model.hemodynamics=hrf", "model.hemodynamics = 'hrf' is not possible: .*'learned', 'canonical'"),
+        ("model.hemodynamics=hrf", "model.hemodynamics = 'hrf' is not possible: there are: learned, canonical, fir"),
         ("train.windows=2.5", "train.windows = 2.5 is not possible"),
     ],
 )

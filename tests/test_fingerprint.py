@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -35,7 +36,16 @@ def study(tmp_path):
 
 
 def reopened(study, out):
-    return open_run(out, study, RunConfig(), INPUTS)
+    folder = open_run(out, study, RunConfig(), INPUTS)
+    folder.log({"stage": "trunk"})
+    return folder
+
+
+def test_a_folder_with_features_alone_is_open_to_any_run(study, tmp_path):
+    open_run(tmp_path / "out", study, RunConfig(), INPUTS)
+    other = replace(study, scans=tuple(replace(s, offset_s=Fraction(12)) for s in study.scans))
+    open_run(tmp_path / "out", other, RunConfig(seed=3), INPUTS)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["seed"] == 3
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,8 @@ def test_every_installed_plugin_loads():
 
 
 def test_no_kind_can_take_a_word_of_the_command_line_or_the_config():
-    from giblet.cli.run import command, kinds
+    from giblet.api.choice import kinds
+    from giblet.cli.run import command
     from giblet.config import SECTIONS
 
     words = {o.lstrip("-").replace("-", "_") for p in command.params for o in p.opts} - {"o", "features", *kinds()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError, ValidationInfo, field_validator
@@ -152,6 +153,11 @@ class EvaluateConfig(Section):
         8, ge=1, description="random weightings of the modalities that each ridge of variance partitioning tries"
     )
     reconstruct_s: float = Field(60.0, gt=0, description="seconds of the test block that are written as film and sound")
+    film_sound: Literal["reconstructed", "original", "none"] = Field(
+        "reconstructed",
+        description="what reconstructed films sound like: as read back too, where the run has sound that plays, or the "
+        "original film",
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -183,25 +189,50 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def parse_overrides(pairs: Iterable[str], kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Turn `section.key=value` into nested settings; sections are the config's own or a modality's kind.
+def parse_override(pair: str) -> tuple[str, Any]:
+    """Turn `section.key=value` into a setting's name and its value.
 
     Raises
     ------
     ConfigError
-        If a pair has another form or names an unknown section.
+        If it has another form.
+    """
+    path, equals, value = pair.partition("=")
+    section, dot, key = path.partition(".")
+    if not (equals and dot and section and key):
+        raise ConfigError(f"-o {pair!r} is not SECTION.KEY=VALUE, for example -o train.trunk_steps=500")
+    return path, parse_value(value)
+
+
+def nested(settings: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Settings `{"section.key": value}` by section; sections are the config's own or a modality's kind.
+
+    Raises
+    ------
+    ConfigError
+        If a name has another form or an unknown section.
     """
     known = [*SECTIONS, *kinds]
-    nested: dict[str, dict[str, Any]] = {}
-    for pair in pairs:
-        path, equals, value = pair.partition("=")
+    sections: dict[str, dict[str, Any]] = {}
+    for path, value in settings.items():
         section, dot, key = path.partition(".")
-        if not (equals and dot and key):
-            raise ConfigError(f"-o {pair!r} is not SECTION.KEY=VALUE, for example -o train.trunk_steps=500")
+        if not (dot and key):
+            raise ConfigError(f"setting {path!r} is not SECTION.KEY, for example train.trunk_steps")
         if section not in known:
-            raise ConfigError(f"-o {pair!r}: no section {section!r}; {did_you_mean(section, known)}")
-        nested.setdefault(section, {})[key] = parse_value(value)
-    return nested
+            raise ConfigError(f"setting {path!r}: no section {section!r}; {did_you_mean(section, known)}")
+        sections.setdefault(section, {})[key] = value
+    return sections
+
+
+def parse_overrides(pairs: Iterable[str], kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Turn `section.key=value` into nested settings.
+
+    Raises
+    ------
+    ConfigError
+        As `parse_override` and `nested`.
+    """
+    return nested(dict(map(parse_override, pairs)), kinds)
 
 
 def build_config(
@@ -238,4 +269,11 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         legal = SECTIONS.get(section, RunConfig).model_fields
         return f"no setting {section}.{key}; {did_you_mean(key, legal)}"
-    return f"{section}.{key} = {first['input']!r} is not possible: {first['msg']}"
+    return f"{section}.{key} = {first['input']!r} is not possible: {what_is_wrong(first)}"
+
+
+def what_is_wrong(problem: Mapping[str, Any]) -> str:
+    """What pydantic says of a value; of a word that is none of the legal ones, the nearest and all of them."""
+    if problem["type"] != "literal_error":
+        return str(problem["msg"])
+    return did_you_mean(str(problem["input"]), re.findall(r"'([^']+)'", problem["ctx"]["expected"]))

@@ -23,11 +23,11 @@ STAGES = ("extract", "align", "encode", "decode", "reconstruct")
 HOOKS = ("register_modalities", *STAGES)
 ROLES = ("stimulus", "brain")
 _WORDS = (
-    "annotations bold debug evaluate exclude extract extract_only film folds help model offset out overwrite plumbing "
-    "quiet seed set split study tr train"
+    "annotations bold command debug evaluate exclude extract extract_only film folds help json model offset out "
+    "overwrite plumbing quiet seed set settings split study tr train"
 )
 RESERVED = frozenset(_WORDS.split())
-"""Words that `giblet run` and the config use themselves: no kind can be called so."""
+"""Words that `giblet run`, `giblet.fit` and the config use themselves: no kind can be called so."""
 
 
 @dataclass
@@ -282,10 +282,12 @@ def check_class(cls: object) -> None:
 
 
 def _settings_error(name: str, cls: type[Modality], error: Any) -> str:
+    from giblet.config import what_is_wrong
+
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "settings"
     if first["type"] == "extra_forbidden":
         return f"{name} has no setting {key!r}; {did_you_mean(key, sorted(cls.model_fields))}"
     if first["type"] == "missing":
         return f"{name} needs the setting {key!r}"
-    return f"{name}: setting {key} = {first['input']!r} is not possible: {first['msg']}"
+    return f"{name}: setting {key} = {first['input']!r} is not possible: {what_is_wrong(first)}"

@@ -29,7 +29,7 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import Codes, Scans
-from giblet.types import Float
+from giblet.types import Float, Progress, silent
 
 Real = NDArray[np.float64]
 LAG_GAP_S = 30.0
@@ -61,6 +61,7 @@ def score_bold(
     gap: int,
     applied: Collection[str] = (),
     slice_time_ref: float = 0.5,
+    progress: Progress = silent,
 ) -> BoldScores:
     """Score predictions on the test blocks beside linear models of the same codes and of plain summaries."""
     joined = join(timelines)
@@ -71,7 +72,8 @@ def score_bold(
         y[GROUP], valid[GROUP] = _mean_of_present(y, valid, subjects)
         guess[GROUP], _ = _mean_of_present(guess, valid, subjects)
     inner_gap = 0 if config.plumbing else gap
-    ridges, fold_notes = ridge_predictions(timelines, codes, y, valid, config, inner_gap, slice_time_ref, applied)
+    timing = (inner_gap, slice_time_ref, applied)
+    ridges, fold_notes = ridge_predictions(timelines, codes, y, valid, config, *timing, progress)
     methods = {"r": guess, **ridges}
     trs = joined.test_trs
     scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}

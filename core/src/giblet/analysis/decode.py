@@ -15,6 +15,7 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
 from giblet.model import Codes, ModalityNets, Model, RelativeLoss, Scans, add_residuals, decode_code, read_block
+from giblet.types import Progress, silent
 
 CONDITIONS = ("predicted", "faint", "noisy", "measured", "permuted")
 NOISE_POWER = {"faint": FAINT, "noisy": 1.0}
@@ -87,17 +88,19 @@ class Reader:
         return np.concatenate(parts)
 
 
-def decoding_losses(reader: Reader) -> dict[str, dict[str, float]]:
+def decoding_losses(reader: Reader, progress: Progress = silent) -> dict[str, dict[str, float]]:
     """Mean relative test loss of each modality under each condition, over people: `{modality: {condition: loss}}`."""
     sums: dict[str, dict[str, list[float]]] = {
         n.name: {c: [] for c in CONDITIONS} for n in reader.nets if n.name in reader.model.outputs
     }
-    for i, block in reader.places():
-        for subject in sorted(reader.timelines[i].scans):
-            for condition in CONDITIONS:
-                draws = reader.config.evaluate.noise_draws if condition in NOISE_POWER else 1
-                for draw in range(draws):
-                    z = reader.latent(condition, i, block, subject, draw)
-                    for name, loss in reader.losses_of(z, i, block).items():
-                        sums[name][condition] += loss.tolist()
+    everybody = [(i, block, s) for i, block in reader.places() for s in sorted(reader.timelines[i].scans)]
+    for done, (i, block, subject) in enumerate(everybody):
+        progress("decode test blocks", done, len(everybody))
+        for condition in CONDITIONS:
+            draws = reader.config.evaluate.noise_draws if condition in NOISE_POWER else 1
+            for draw in range(draws):
+                z = reader.latent(condition, i, block, subject, draw)
+                for name, loss in reader.losses_of(z, i, block).items():
+                    sums[name][condition] += loss.tolist()
+    progress("decode test blocks", len(everybody), len(everybody))
     return {n: {c: float(np.mean(v)) if v else float("nan") for c, v in by.items()} for n, by in sums.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.model import Codes
 from giblet.model.hemodynamics import BASIS_STEP_S
-from giblet.types import Float
+from giblet.types import Float, Progress, silent
 
 GROUP = "group"
 """The row of the mean over people."""
@@ -42,6 +43,7 @@ def ridge_predictions(
     gap: int,
     slice_time_ref: float,
     applied: Collection[str],
+    progress: Progress = silent,
 ) -> tuple[Predictions, list[str]]:
     """What each linear model predicts for every row of `y` [T, V], `{model: {row: [T, V]}}`, and notes.
 
@@ -52,16 +54,19 @@ def ridge_predictions(
     joined = join(timelines)
     designs = _designs(timelines, codes, config, joined, slice_time_ref, applied)
     out: Predictions = {}
-    fewest = FOLDS
-    for rows in _together(y, measured):
+    fewest, groups = FOLDS, list(_together(y, measured))
+    steps = count()
+    for rows in groups:
         timing = _timing(joined, measured[rows[0]], gap)
         fewest = min(fewest, timing["folds"])
         stacked = np.concatenate([y[n] for n in rows], axis=1)
         edges = np.cumsum([0, *(y[n].shape[1] for n in rows)])
         for name, fit, features, settings in designs:
+            progress("ridge regressions", next(steps), len(groups) * len(designs))
             made = fit(features, stacked, **timing, **settings).prediction
             found = out.setdefault(name, {})
             found |= {n: made[:, a:b] for n, a, b in zip(rows, edges, edges[1:], strict=False)}
+    progress("ridge regressions", len(groups) * len(designs), len(groups) * len(designs))
     if GROUP in y:
         out["hrf_group_r"] = dict.fromkeys(y, out["hrf_banded_r"][GROUP])
     return out, _fold_notes(fewest)

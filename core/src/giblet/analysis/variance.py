@@ -10,7 +10,7 @@ import numpy as np
 
 from giblet.analysis.baselines import banded_parts
 from giblet.analysis.scores import Real
-from giblet.types import Float
+from giblet.types import Float, Progress, silent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,17 +41,20 @@ def split_scores(y: Float, parts: Float) -> Real:
     return np.stack([np.where(varies, (p * rest).sum(0) / np.where(varies, total, 1), 0) for p in each])
 
 
-def partition(bands: Mapping[str, Float], y: Float, **fit: Any) -> Shares:
+def partition(bands: Mapping[str, Float], y: Float, progress: Progress = silent, **fit: Any) -> Shares:
     """Explained variance of y [T, V] at the TRs `rows` by each modality's band of regressors [T, P].
 
     A banded ridge on all modalities is split between them, and is refitted without each one, penalties and all: what it
     then explains less is unique to that modality. Noise can make that negative. `fit` is what `banded_parts` takes.
     """
-    scan = y[fit["rows"]]
+    scan, steps = y[fit["rows"]], len(bands) + 1
+    progress("explained variance", 0, steps)
     split = split_scores(scan, np.stack(list(banded_parts(bands, y, **fit).values())))
     full = split.sum(0)
     unique = {}
-    for name in bands:
+    for done, name in enumerate(bands, 1):
+        progress("explained variance", done, steps)
         others = {n: x for n, x in bands.items() if n != name}
         unique[name] = full - split_scores(scan, np.stack(list(banded_parts(others, y, **fit).values()))).sum(0)
+    progress("explained variance", steps, steps)
     return Shares(full, dict(zip(bands, split, strict=True)), unique)

@@ -17,7 +17,7 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import Codes
-from giblet.types import Float
+from giblet.types import Float, Progress, silent
 
 COLUMNS = 20_000
 """Voxels, of several people, that are fitted at once; more only cost memory."""
@@ -33,6 +33,7 @@ def variance_shares(
     gap: int,
     applied: Collection[str] = (),
     slice_time_ref: float = 0.5,
+    progress: Progress = silent,
 ) -> tuple[dict[str, Shares], str]:
     """Explained variance of each person's test TRs by modality, from what the trunk reads.
 
@@ -44,7 +45,7 @@ def variance_shares(
         return {}, f"only one modality varies ({', '.join(inputs)}): there is nothing to divide its variance between"
     clean = joined_cleaning(timelines)
     bands = {n: clean(x if n in applied else under_hrf(x, joined, slice_time_ref)) for n, x in inputs.items()}
-    fit = {"n_candidates": config.evaluate.variance_candidates, "seed": config.seed}
+    fit = {"n_candidates": config.evaluate.variance_candidates, "seed": config.seed, "progress": progress}
     try:
         return _by_person(timelines, bands, subjects, joined, 0 if config.plumbing else gap, fit), ""
     except DataError as error:

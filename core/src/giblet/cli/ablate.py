@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from giblet.api.choice import TABLES
 from giblet.cli.figures import row
-from giblet.cli.progress import progress_bars
-from giblet.cli.run import DEMO_TEXT, TABLES, chosen_plugins, kind_options, plugins_with_files
+from giblet.cli.flags import (
+    command_line,
+    json_option,
+    kind_options,
+    plugins_of,
+    print_file,
+    quiet_option,
+    settings_of,
+    settings_option,
+)
 from giblet.errors import ConfigError
 
 if TYPE_CHECKING:
     from giblet.data.study import Study
-    from giblet.pipeline.variants import Axis
-    from giblet.types import Progress
 
 DEMO = "demo"
 MODULES = "own,mean,multiscale,hierarchical,multiscale+hierarchical"
@@ -46,9 +52,10 @@ SIZES = (
     help="A setting to compare, e.g. --vary train.brain_grad=0,1; several (and --modules) make a grid.",
 )
 @kind_options
-@click.option("-o", "--set", "overrides", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting of every run.")
+@settings_option("A setting of every run.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/ablate"), help="The folder.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option("ablate.json")
+@quiet_option
 def command(
     study: str | None,
     named: str | None,
@@ -57,6 +64,7 @@ def command(
     vary: Sequence[str],
     overrides: Sequence[str],
     out: Path,
+    as_json: bool,
     quiet: bool,
     **flags: Any,
 ) -> None:
@@ -65,62 +73,43 @@ def command(
     STUDY is a study.toml or its folder, or `demo` (the default), which makes the demo study. What varies is the
     temporal module of every plugin that has one, or any setting. The same command again goes on where it stopped.
     """
-    from giblet.config import parse_overrides
-    from giblet.pipeline.ablate import Ablation, ablate
-    from giblet.pipeline.variants import grid_of
-    from giblet.report.ablation import draw_ablation
+    from giblet.api.ablation import ablate, variants_of
+    from giblet.api.request import Request, demo_settings
 
     if study and named:
         raise ConfigError(f"STUDY ({study}) and --study ({named}) say the same thing twice; give one")
-    chosen = chosen_plugins(flags)
-    settings = parse_overrides(overrides, [*chosen, TABLES])
-    variants = grid_of(_axes(modules, vary, [*chosen, TABLES]))
-    _check(chosen, settings, variants)
-    with progress_bars(quiet=quiet) as progress:
-        found = _study(study or named or DEMO, out, progress)
-        if (study or named or DEMO) == DEMO and chosen.get("text") == "text_bge":
-            settings.setdefault("text", {}).setdefault("weights", DEMO_TEXT)
-        plugins = plugins_with_files(chosen, found, flags)
-        ablation = Ablation(found, plugins, settings, variants, range(seeds), out)
-        result = ablate(ablation, " ".join(["giblet", *sys.argv[1:]]), progress)
-    _print(result)
-    click.echo(draw_ablation(result, out / "ablate.png"))
+    plugins: dict[str, Any] = plugins_of(flags)
+    settings, name = settings_of(overrides), study or named or DEMO
+    chosen: dict[str, Any] = {
+        "modules": None if modules is None else modules.split(","),
+        "vary": _vary(vary, [*plugins, TABLES]),
+    }
+    variants_of(Request.of(plugins, settings), **chosen)  # refused before anything is made
+    settings = demo_settings(plugins, settings) if name == DEMO else settings
+    call: dict[str, Any] = {"seeds": seeds, "settings": settings, "quiet": quiet, "command": command_line()}
+    made = ablate(_study(name, out, quiet), out, **chosen, **call, **plugins)
+    if as_json:
+        print_file(out / "ablate.json")
+        return
+    _print(made.result)
+    click.echo(made.picture)
 
 
-def _axes(modules: str | None, vary: Sequence[str], kinds: Sequence[str]) -> list[Axis]:
-    """What varies: the temporal modules where they are asked for, or nothing else is."""
-    from giblet.pipeline.variants import parse_axis, temporal_axis
+def _vary(texts: Sequence[str], kinds: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """The values of each setting that varies."""
+    from giblet.pipeline.variants import parse_axis
 
-    axes = [parse_axis(text, kinds) for text in vary]
-    names = modules.split(",") if modules is not None else [] if axes else MODULES.split(",")
-    axes = [temporal_axis(names), *axes] if names else axes
+    axes = [parse_axis(text, kinds) for text in texts]
     twice = {a.name for a in axes if [b.name for b in axes].count(a.name) > 1}
     if twice:
         raise ConfigError(f"{', '.join(sorted(twice))} varies twice; put all its values behind one --vary")
-    return axes
+    return {axis.name: axis.values for axis in axes}
 
 
-def _check(chosen: dict[str, str], settings: dict[str, dict[str, Any]], variants: Sequence[dict[str, Any]]) -> None:
-    """Say what cannot be before anything is made."""
-    from giblet.pipeline.variants import cell_config
-    from giblet.plugins import Registry
+def _study(name: str, out: Path, quiet: bool) -> Study:
+    from giblet.api.studies import demo_study, load_study
 
-    registry = Registry.discover()
-    for variant in variants:
-        cell_config(chosen, settings, variant, 0, registry)
-
-
-def _study(name: str, out: Path, progress: Progress) -> Study:
-    from giblet.data.bold import require_sound
-    from giblet.data.demo import make_demo
-    from giblet.data.study import load_study
-
-    toml = out / DEMO / "study.toml" if name == DEMO else Path(name)
-    if name == DEMO and not toml.exists():
-        make_demo(out / DEMO, 0, progress=lambda what: progress(f"demo: {what}", 1, 1))
-    study = load_study(toml)
-    require_sound(study.scans)
-    return study
+    return demo_study(out / DEMO, quiet=quiet) if name == DEMO else load_study(name)
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -8,17 +8,32 @@ from typing import Any
 
 import click
 
+from giblet.cli.complete import complete_regions
 from giblet.cli.figures import row
-from giblet.cli.progress import progress_bars
+from giblet.cli.flags import json_option, print_file, quiet_option, run_argument
 from giblet.errors import ConfigError
 
 SOURCES = {"from_measured": "measured scans", "from_predicted": "predicted scans with a scan's noise"}
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--region", "regions", metavar="NAME", multiple=True, help="Name in the study's atlas; several together.")
-@click.option("--network", "networks", metavar="NAME", multiple=True, help="Network of the study's atlas.")
+@run_argument
+@click.option(
+    "--region",
+    "regions",
+    metavar="NAME",
+    multiple=True,
+    help="Name in the study's atlas; several together.",
+    shell_complete=complete_regions,
+)
+@click.option(
+    "--network",
+    "networks",
+    metavar="NAME",
+    multiple=True,
+    help="Network of the study's atlas.",
+    shell_complete=complete_regions,
+)
 @click.option("--mask", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="NIfTI on the scans' grid.")
 @click.option("--sphere", metavar="X,Y,Z,R", default=None, help="Centre and radius in mm of the scans' world space.")
 @click.option("--component", "components", metavar="N", type=int, multiple=True, help="Of a compressed brain space.")
@@ -31,8 +46,8 @@ SOURCES = {"from_measured": "measured scans", "from_predicted": "predicted scans
 @click.option("--random", type=click.IntRange(min=0), default=1000, help="Matched random lesions to compare with.")
 @click.option("--study", type=click.Path(path_type=Path), default=None, help="Its study.toml, if files have moved.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/lesion"), help="Folder of the results.")
-@click.option("--json", "as_json", is_flag=True, help="Print lesion.json.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option("lesion.json")
+@quiet_option
 def command(
     run: Path,
     regions: Sequence[str],
@@ -50,22 +65,21 @@ def command(
 
     Also writes the film as it is seen without that part, and by it alone.
     """
-    from giblet.data.study import load_study
-    from giblet.pipeline.lesion import Options, lesion_run
-    from giblet.pipeline.lesion_target import Wanted
-    from giblet.plugins import Registry
+    from giblet.api.run import Run
+    from giblet.pipeline.lesion import MARKER
+    from giblet.pipeline.results import require_own
 
-    wanted = Wanted(regions, networks, mask, None if sphere is None else parse_sphere(sphere), components)
-    registry = Registry.discover()
-    registry.load_wrappers()
-    moved = None if study is None else load_study(study)
-    with progress_bars(quiet=quiet) as progress:
-        told = lesion_run(run, wanted, Options(**options), out, registry, progress, moved)
+    centre = None if sphere is None else parse_sphere(sphere)
+    where: dict[str, Any] = {"networks": networks, "mask": mask, "sphere": centre, "components": components}
+    opened = Run(run)
+    require_own(out, MARKER)
+    made = opened.lesion(regions, **where, **options, study=study, quiet=quiet)
+    made.save(out, quiet=quiet)
     if as_json:
-        click.echo((out / "lesion.json").read_text(encoding="utf-8"))
+        print_file(out / MARKER)
         return
-    print_lesion(told)
-    click.echo(out / "lesion.json")
+    print_lesion(made.result)
+    click.echo(out / MARKER)
 
 
 def parse_sphere(text: str) -> tuple[float, float, float, float]:

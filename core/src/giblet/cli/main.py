@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import NoReturn
 
@@ -18,7 +21,10 @@ COMMANDS = {
     "ablate": "Compare settings: scores over seeds, and cost.",
     "demo": "Write a small study of known truth.",
     "plugins": "List what is installed, and what is wrong with it.",
+    "new-plugin": "Write a plugin that works, to change into your own.",
+    "check-plugin": "Try an installed plugin on everything that a plugin must keep.",
     "report": "Write the page of a run again.",
+    "completion": "Make a shell complete names.",
 }
 
 
@@ -33,7 +39,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"giblet.cli.{cmd_name}").command
+        command: click.Command = import_module(f"giblet.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -64,7 +70,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: an error is one line on stderr (`--debug`: its traceback) and an exit code."""
     argv = sys.argv[1:] if args is None else args
     try:
-        sys.exit(cli.main([a for a in argv if a != "--debug"], standalone_mode=False))
+        with notes_on_stderr():
+            sys.exit(cli.main([a for a in argv if a != "--debug"], prog_name="giblet", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -76,6 +83,27 @@ def main(args: list[str] | None = None) -> NoReturn:
             raise
         click.echo(f"giblet: {one_line(error)}", err=True)
         sys.exit(error.exit_code if isinstance(error, GibletError) else 1)
+
+
+class Notes(logging.Handler):
+    """What giblet says of its inputs, a line a note."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        click.echo(f"note: {record.getMessage()}", err=True)
+
+
+@contextmanager
+def notes_on_stderr() -> Iterator[None]:
+    """Print what is logged as notes."""
+    log, handler = logging.getLogger("giblet"), Notes()
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = True
 
 
 def one_line(error: Exception) -> str:

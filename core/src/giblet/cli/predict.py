@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from giblet.cli.progress import progress_bars
+from giblet.cli.flags import json_option, print_file, quiet_option, run_argument, tables_of
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("run", type=click.Path(path_type=Path))
+@run_argument
 @click.argument("film", required=False, type=click.Path(path_type=Path))
 @click.option("--annotations", default=None, help="Table, subtitles or TextGrid of the film, or `embedded`.")
 @click.option("--features", metavar="NAME=FILE", multiple=True, help="Ready-made features that the run had too.")
 @click.option("--offset", "offset_s", metavar="SECONDS", default="0", help="Film time at which volume 0 begins.")
 @click.option("--trs", type=click.IntRange(min=1), default=None, help="How many TRs; default all of the film.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/predicted"), help="Folder of the scans.")
-@click.option("--json", "as_json", is_flag=True, help="Print prediction.json.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option("prediction.json")
+@quiet_option
 def command(
     run: Path,
     film: Path | None,
@@ -37,27 +36,18 @@ def command(
     Writes a scan for each subject of the run, and `average`, their mean. What the film lacks (sound, annotations) is
     left out, and said.
     """
-    from giblet.cli.flags import name_and_file
-    from giblet.data.study import study_from_flags
-    from giblet.pipeline.predict import predict_film
-    from giblet.pipeline.reopen import reopen
-    from giblet.plugins import Registry
-    from giblet.types import seconds
+    from giblet.api.run import open_run
+    from giblet.pipeline.predict import MARKER
+    from giblet.pipeline.results import require_own
 
-    registry = Registry.discover()
-    registry.load_wrappers()
-    again = reopen(run, registry)
-    for note in again.notes:
+    opened, tables = open_run(run), tables_of(features)
+    require_own(out, MARKER)
+    made = opened.predict(film, annotations=annotations, features=tables, offset_s=offset_s, trs=trs, quiet=quiet)
+    told = made.save(out, quiet=quiet)
+    for note in [*made.notes, *(f"{reason}; it was left out" for reason in made.missing.values())]:
         click.echo(f"note: {note}", err=True)
-    tables = [name_and_file(f) for f in features]
-    texts = [] if annotations is None else [annotations]
-    study = study_from_flags([film] if film else [], texts, (), again.blueprint.tr_s, (), tables, (), needs_bold=False)
-    with progress_bars(quiet=quiet) as progress:
-        told = predict_film(again, study.stimuli[0], out, progress, seconds(offset_s), trs)
-    for reason in told["missing"].values():
-        click.echo(f"note: {reason}; it was left out", err=True)
     if as_json:
-        click.echo(json.dumps(told, indent=1, default=str))
+        print_file(out / MARKER)
         return
     click.echo(f"{told['n_trs']} TRs of {told['tr_s']:g} s from {', '.join(told['modalities'])}")
     for name in told["files"].values():

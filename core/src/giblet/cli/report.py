@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from giblet.errors import ConfigError
+from giblet.cli.flags import run_argument
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@run_argument
 def command(run: Path) -> None:
     """Write the page of a finished RUN folder again."""
-    from giblet.report import write_report
+    from giblet.api.run import Run
 
-    if not (run / "metrics.json").is_file():
-        raise ConfigError(f"{run} holds no finished run (no metrics.json); give the --out of a `giblet run`")
-    click.echo(write_report(run))
+    click.echo(Run(run).write_report())

@@ -33,9 +33,13 @@ class FeatureTable(Modality):
     kind: ClassVar[str] = "features"
 
     tr_s: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Seconds between rows."""
     start_s: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """Stimulus time of row 0."""
     label: str = "features"
+    """The name that figures and files give it."""
     hemodynamics: Literal["none", "applied"] = "none"
+    """Whether the columns already carry an HRF: then they bypass the model's kernel, and ridges give them no lags."""
 
     def extract(self, source: Source) -> Iterator[Features]:
         """The rows between `source.start_s` and `source.stop_s`, [N, P] float32.

@@ -121,7 +121,11 @@ def step_costs(ablation: Ablation, progress: Progress) -> dict[str, dict[str, An
         inputs = extract_study(ablation.study, config, registry, progress)
         built[label(variant)] = steppers_of(inputs, config)
     none = dict.fromkeys(built, dict.fromkeys(("step_s", "ratio", "quartiles")))
-    times = against(interleaved(built, REPEATS), label(ablation.reference)) if all(built.values()) else none
+    times = (
+        against(interleaved(built, REPEATS, progress=progress), label(ablation.reference))
+        if all(built.values())
+        else none
+    )
     return {name: _size(steppers) | times[name] for name, steppers in built.items()}
 
 

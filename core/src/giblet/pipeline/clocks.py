@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from giblet.alignment import bin_features
+from giblet.modality import Modality
 from giblet.types import Aligned, Array, Features, FeatureSpec, TRGrid
 
 
@@ -38,12 +38,12 @@ class Clock:
         """The clock that `facts` described."""
         return cls(Fraction(facts["timebase"]), facts["step"], facts["attrs"])
 
-    def blank(self, spec: FeatureSpec, grid: TRGrid) -> Aligned:
-        """Features of nothing on a grid that begins at 0: frames at this rate, or one event a TR."""
+    def blank(self, modality: Modality, spec: FeatureSpec, grid: TRGrid) -> Aligned:
+        """Features of nothing on a grid that begins at 0: frames at this rate, aligned by the modality, or events."""
         n = grid.n_trs if spec.sampling == "events" else ceil(grid.stop_s / (self.step * self.timebase))
         nothing: Array = np.broadcast_to(np.zeros((), spec.dtype), (n, *spec.shape))
         if spec.sampling == "frames":
-            return bin_features(Features(nothing, self.step * np.arange(n), self.timebase, attrs=self.attrs), grid)
+            return modality.align(Features(nothing, self.step * np.arange(n), self.timebase, attrs=self.attrs), grid)
         ticks = np.array([ceil(k * grid.tr_s / self.timebase) for k in range(n)], np.int64)
         lasts = np.full(n, round(grid.tr_s / self.timebase), np.int64)
         events = Features(nothing, ticks, self.timebase, lasts, self.attrs)

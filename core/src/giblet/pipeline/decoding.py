@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.reconstruct import cut, render
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import open_results
-from giblet.types import Progress, TRGrid
+from giblet.types import Features, Progress, TRGrid
 
 MARKER = "decoded.json"
 
@@ -47,56 +48,95 @@ def latent_of(again: Reopened, y: NDArray[np.float32], subject: str | None) -> T
     return torch.stack([read_block(again.model, y, valid, s) for s in again.subjects]).mean(0)
 
 
+@dataclass(frozen=True, eq=False)
+class DecodedScan:
+    """What was read from a scan: each modality's scaled code [T, W], of which `written_trs` are to be made."""
+
+    again: Reopened
+    scan: Path
+    subject: str | None
+    codes: dict[str, Tensor]
+    n_trs: int
+    written_trs: int
+    notes: list[str]
+
+    @property
+    def playable(self) -> list[ModalityNets]:
+        """The modalities that can be made into a file."""
+        return _playable(self.again)
+
+    @property
+    def read_by(self) -> str:
+        """Whose heads read the scan."""
+        return "their own head" if self.subject else "the mean of everybody's heads"
+
+    def features(self, n: ModalityNets) -> Features:
+        """Native features of a modality, made from its code; time begins with volume 0."""
+        again, block = self.again, Block("test", 0, self.written_trs)
+        blank = again.clocks[n.name].blank(
+            again.modalities[n.name], n.spec, TRGrid(again.blueprint.tr_s, self.written_trs)
+        )
+        code = self.codes[n.name][: self.written_trs]
+        return cut(blank, block, render(n, lambda rows: decode_code(n, again.codes, code[rows]), blank, block))
+
+
 def decode_scan(
     again: Reopened,
     scan: Path,
-    out: Path,
     progress: Progress,
     subject: str | None = None,
     seconds: float | None = None,
     tr_s: Fraction | None = None,
-) -> dict[str, Any]:
-    """Write what is read from a scan (at most the first `seconds`), and `decoded.json`, which is returned.
+) -> DecodedScan:
+    """Read a scan, to be made into film and sound of at most its first `seconds`; nothing is written.
 
     Raises
     ------
     ConfigError, DataError
-        As `read_scan` and `latent_of`, or if nothing can be played, or if `out` holds something else.
+        As `read_scan` and `latent_of`, or if nothing can be played.
     """
-    playable = [n for n in again.nets if again.modalities[n.name].can_reconstruct()]
-    if not playable:
+    if not _playable(again):
         raise ConfigError(f"nothing that {again.run} was trained on can be played: {', '.join(again.modalities)}")
-    folder = open_results(out, MARKER)
     y = read_scan(again, scan, subject, tr_s)
     progress("scan", 1, 1)
     with torch.no_grad():
-        guess = again.model.rebuild(latent_of(again, y, subject))
+        codes = again.model.rebuild(latent_of(again, y, subject))
     n_trs = len(y) if seconds is None else min(len(y), max(1, int(seconds / again.blueprint.tr_s)))
+    notes = [*again.notes, *clock_notes(again, scan, tr_s)]
+    return DecodedScan(again, scan, subject, codes, len(y), n_trs, notes)
+
+
+def write_decoding(made: DecodedScan, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write what was read of each modality as a file, and `decoded.json`, which is returned.
+
+    Raises
+    ------
+    ConfigError, GibletError
+        As `open_results`.
+    """
+    folder, again = open_results(out, MARKER), made.again
     files: dict[str, str] = {}
-    for done, n in enumerate(playable):
-        files[n.name] = _write(again, n, guess[n.name], n_trs, folder)
-        progress("decode", done + 1, len(playable))
+    progress("decode", 0, len(made.playable))
+    for done, n in enumerate(made.playable):
+        modality = again.modalities[n.name]
+        files[n.name] = stages.reconstruct(again.registry, modality, made.features(n), folder / n.name).name
+        progress("decode", done + 1, len(made.playable))
     told = {
         "run": again.run,
-        "scan": scan,
-        "subject": subject,
-        "read_by": "their own head" if subject else "the mean of everybody's heads",
+        "scan": made.scan,
+        "subject": made.subject,
+        "read_by": made.read_by,
         "tr_s": float(again.blueprint.tr_s),
-        "n_trs": len(y),
-        "written_trs": n_trs,
+        "n_trs": made.n_trs,
+        "written_trs": made.written_trs,
         "files": files,
         "how": {k: how for k in files if (how := getattr(again.modalities[k], "how", ""))},
         "cannot_be_played": [n.name for n in again.nets if n.name not in files],
-        "notes": [*again.notes, *clock_notes(again, scan, tr_s)],
+        "notes": made.notes,
     }
     RunFolder(folder).write_json(MARKER, told)
     return told
 
 
-def _write(again: Reopened, n: ModalityNets, code: Tensor, n_trs: int, folder: Path) -> str:
-    """One modality's scaled codes [T, W] as a file."""
-    block = Block("test", 0, n_trs)
-    blank = again.clocks[n.name].blank(n.spec, TRGrid(again.blueprint.tr_s, n_trs))
-    values = render(n, lambda rows: decode_code(n, again.codes, code[:n_trs][rows]), blank, block)
-    made = cut(blank, block, values)
-    return stages.reconstruct(again.registry, again.modalities[n.name], made, folder / n.name).name
+def _playable(again: Reopened) -> list[ModalityNets]:
+    return [n for n in again.nets if again.modalities[n.name].can_reconstruct()]

@@ -26,6 +26,7 @@ from giblet.pipeline.networks import applied
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import reconstruct_modality
 from giblet.pipeline.regions import Masks, read_regions
+from giblet.pipeline.screening import screen
 from giblet.pipeline.trained import Trained
 from giblet.pipeline.truth import compare_with_truth
 from giblet.types import Features, Progress
@@ -41,31 +42,32 @@ def evaluate(
     regions = read_regions(study.atlas, study.labels, inputs.brain)
     with folder.stage("baselines"):
         timing = (inputs.gap, applied(nets), inputs.slice_time_ref)
-        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing)
-        progress("evaluate", 1, 4)
+        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, progress)
     _write_draws(folder, scores)
     fmri = bold_metrics(scores, regions, config.seed) | {
         "hrf_peak_s": region_peaks(model, regions),
         "delay_s": person_delays(model),
     }
     with folder.stage("variance"):
-        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing)
+        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, progress)
         variance = variance_metrics(shares, regions, why, config.seed)
     _write_maps(folder, inputs, scores, regions, variance_maps(shares))
     reader = Reader(model, nets, trained.losses, codes, inputs.timelines, predicted, config)
     metrics: dict[str, Any] = {"summary": verdict.summary(fmri, plumbing=config.plumbing), "fmri": fmri}
     metrics["variance"] = variance
     with folder.stage("decoding"):
-        losses = decoding_losses(reader)
+        losses = decoding_losses(reader, progress)
         metrics["smuggling"] = smuggling(losses)
-        progress("evaluate", 2, 4)
     with folder.stage("lesions"):
         metrics["lesions"] = lesion_regions(reader, inputs, regions, scores.ceilings[GROUP].values, progress)
-        progress("evaluate", 3, 4)
     with folder.stage("reconstruction"):
-        metrics |= {n.name: _decoded(n, inputs, reader, folder) | {"loss": losses[n.name]} for n in nets}
+        for done, n in enumerate(nets):
+            progress("reconstructions", done, len(nets))
+            metrics[n.name] = _decoded(n, inputs, reader, folder) | {"loss": losses[n.name]}
+        for n in (n for n in nets if n.kind == "video"):
+            metrics[n.name] |= screen(study, inputs, n, reader, folder.path / "reconstructions")
         _write_scans(folder, inputs, predicted)
-        progress("evaluate", 4, 4)
+        progress("reconstructions", len(nets), len(nets))
     metrics["warnings"] = [
         *verdict.warnings(metrics, {n.name: n.kind for n in nets}),
         *verdict.alarms(folder.read_log()),
@@ -80,7 +82,8 @@ def evaluate(
 def _decoded(n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
     """What is read back of one modality: which clip it was and, where it can be played, films and their scores."""
     modality = inputs.modalities[n.name]
-    found = {"modality": modality.name, "identification": identification(n, reader)}
+    how = getattr(modality, "how", "")
+    found = {"modality": modality.name, "how": how, "identification": identification(n, reader)}
     if not modality.can_reconstruct():
         return found
     seconds = reader.config.evaluate.reconstruct_s

@@ -47,6 +47,7 @@ def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: in
         raise ConfigError(f"{stimulus.name} has nothing that the model reads: {'; '.join(missing.values())}")
     open_store(again.registry)
     features = {}
+    progress("extract", 0, len(sources))
     for done, (key, source) in enumerate(sources.items()):
         features[key] = stages.extract(again.registry, again.modalities[key], source)
         _require_shape(key, features[key], again.blueprint.specs[key])

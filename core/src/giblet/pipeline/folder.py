@@ -15,6 +15,9 @@ import numpy as np
 
 from giblet.errors import ConfigError, GibletError
 
+DESCRIBES = frozenset({"config.json", "inputs.json", "run.json", "study.json", "demo"})
+"""What a folder holds before anything was trained: nothing that another run would lose."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -24,7 +27,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path, config: dict[str, Any], fingerprint: str) -> RunFolder:
-        """Create the folder, or go on with it when it holds the same run.
+        """Create the folder, or go on with it when it holds the same run, or one that has trained nothing yet.
 
         Raises
         ------
@@ -36,7 +39,8 @@ class RunFolder:
         folder = cls(path)
         marker = path / "run.json"
         if marker.exists():
-            if json.loads(marker.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+            other = json.loads(marker.read_text(encoding="utf-8")).get("fingerprint") != fingerprint
+            if other and any(p.name not in DESCRIBES for p in path.iterdir()):
                 raise ConfigError(
                     f"{path} holds another run (other settings, inputs or version); give another --out, or --overwrite"
                 )

@@ -78,7 +78,7 @@ def _pooled(root: RunFolder, every: Sequence[dict[str, Any]], config: RunConfig)
     folders = [root.path / f"fold-{k}" for k in range(1, len(every) + 1)]
     draws = [dict(np.load(f / "draws.npz", allow_pickle=False)) for f in folders]
     metrics = pool(every, draws, config.seed)
-    metrics |= {k: every[0][k] for k in ("study", "command", "seed", "versions")}
+    metrics |= {k: every[0][k] for k in ("study", "command", "seed", "versions", "machine")}
     root.write_json("metrics.json", metrics)
     if maps := pool_maps(folders):
         np.savez_compressed(root.path / "maps.npz", **maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from giblet.pipeline.lesions import space_of
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import cut, decoded, stretch
 from giblet.pipeline.regions import Masks, read_atlas
-from giblet.pipeline.reopen import reopen, study_of, with_data
-from giblet.pipeline.results import open_results, require_own
-from giblet.plugins import Registry
+from giblet.pipeline.reopen import Reopened, ReopenedStudy, with_data
+from giblet.pipeline.results import open_results
 from giblet.types import Progress
 
 MARKER = "lesion.json"
 MAP = "lesion.png"
+ReadData = Callable[[Reopened, Study, Progress], ReopenedStudy]
 WELL_MATCHED = 0.9
 """Share of random lesions within the tolerance of the region's ceiling below which the table warns."""
 
@@ -43,45 +44,56 @@ class Options:
     only: bool = False
 
 
-def lesion_run(
-    run: Path,
-    wanted: Wanted,
-    options: Options,
-    out: Path,
-    registry: Registry,
-    progress: Progress,
-    moved: Study | None = None,
-) -> dict[str, Any]:
-    """Lesion a finished run, and write `lesion.json` (returned), a map and the films into `out`.
+@dataclass(frozen=True, eq=False)
+class Lesioned:
+    """A lesion and what it costs: `told` is `lesion.json` without files."""
 
-    `moved` is its study, if the files are not where they were.
+    told: dict[str, Any]
+    reader: Reader
+    inputs: Inputs
+    target: Target
+    plan: Plan
+
+
+def lesion_run(
+    again: Reopened, study: Study, wanted: Wanted, options: Options, progress: Progress, read: ReadData = with_data
+) -> Lesioned:
+    """Lesion a reopened run with its study; `read` reads the data, after all that can be refused is.
 
     Raises
     ------
     ConfigError, DataError, PluginError
-        As `reopen_with_data`, `find_target` and `read_atlas`, or if `out` holds something else; before data are read.
+        As `with_data`, `find_target` and `read_atlas`.
     """
-    again = reopen(run, registry)
-    require_own(out, MARKER)
-    study = study_of(run, moved)
     atlas = read_atlas(study.atlas, study.labels, again.brain)
     voxels = next(iter(again.blueprint.voxels.values()))
     target = find_target(wanted, atlas, again.brain, again.model, voxels)
-    _, inputs, _, reader = with_data(again, study, progress)
-    folder = RunFolder(open_results(out, MARKER))
+    _, inputs, _, reader = read(again, study, progress)
     regions, notes = _compared(target, {} if atlas is None else atlas.masks(atlas.networks or atlas.names))
     plan = Plan(
         target.units,
-        _space(run, inputs, target),
+        _space(again.run, inputs, target),
         Ablation(options.how, options.strength, reader.config.seed),
         options.draws,
         options.random,
         options.only,
     )
     table = lesion_table(reader, regions, plan, progress, against=target.name)
-    told = _told(run, target, table, [*inputs.described["notes"], *notes])
-    told["files"] = _films(reader, inputs, target, plan, folder.path, progress)
-    told["map"] = _draw(inputs, target, folder.path)
+    told = _told(again.run, target, table, [*inputs.described["notes"], *notes])
+    return Lesioned(told, reader, inputs, target, plan)
+
+
+def write_lesion(made: Lesioned, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write `lesion.json` (returned), a map, and the film without the region and by it alone.
+
+    Raises
+    ------
+    ConfigError, GibletError
+        As `open_results`.
+    """
+    folder = RunFolder(open_results(out, MARKER))
+    files = _films(made.reader, made.inputs, made.target, made.plan, folder.path, progress)
+    told = made.told | {"files": files, "map": _draw(made.inputs, made.target, folder.path)}
     folder.write_json(MARKER, told)
     return told
 
@@ -148,6 +160,7 @@ def _films(
     reader: Reader, inputs: Inputs, target: Target, plan: Plan, folder: Path, progress: Progress
 ) -> dict[str, dict[str, str]]:
     """The beginning of a test block as read from measured scans: intact, without the target, and by it alone."""
+    progress("films", 0, 1)
     i, block = stretch(inputs, reader.config.evaluate.reconstruct_s)
     whole = next(b for b in reader.timelines[i].of("test") if b.start == block.start)
     masks = np.stack([np.zeros_like(target.chosen), target.chosen, ~target.chosen])
@@ -158,6 +171,7 @@ def _films(
     files: dict[str, dict[str, str]] = {}
     playable = [n for n in reader.nets if n.name in guess and inputs.modalities[n.name].can_reconstruct()]
     for done, n in enumerate(playable):
+        progress("films", done, len(playable))
         aligned, modality = reader.timelines[i].aligned[n.name], inputs.modalities[n.name]
         versions = {"original": cut(aligned, block)}
         for name, h in zip(("intact", "without", "alone"), guess[n.name], strict=True):
@@ -165,7 +179,7 @@ def _films(
         (folder / n.kind).mkdir(exist_ok=True)
         made = {k: stages.reconstruct(inputs.registry, modality, f, folder / n.kind / k) for k, f in versions.items()}
         files[n.name] = {k: path.relative_to(folder).as_posix() for k, path in made.items()}
-        progress("films", done + 1, len(playable))
+    progress("films", len(playable), len(playable))
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ from giblet.types import Features, Progress
 
 MARKER = "prediction.json"
 AVERAGE = "average"
+UNIT = "SD of the cleaned training scan"
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedFilm:
+    """What a model says that everybody's scan [T, V] of a film is."""
+
+    again: Reopened
+    film: Film
+    scans: dict[str, NDArray[np.float32]]
 
 
 def predicted_scans(again: Reopened, film: Film, progress: Progress) -> dict[str, NDArray[np.float32]]:
@@ -37,34 +48,44 @@ def predicted_scans(again: Reopened, film: Film, progress: Progress) -> dict[str
 
 
 def predict_film(
-    again: Reopened, stimulus: Stimulus, out: Path, progress: Progress, offset_s: Fraction, n_trs: int | None
-) -> dict[str, Any]:
-    """Write everybody's predicted scan of a film, and `prediction.json`, which is returned.
+    again: Reopened, stimulus: Stimulus, progress: Progress, offset_s: Fraction, n_trs: int | None
+) -> PredictedFilm:
+    """Everybody's predicted scan of a film; nothing is written.
 
     Raises
     ------
     ConfigError, DataError
-        As `read_film`, or if `out` holds something else.
+        As `read_film`.
+    """
+    film = read_film(again, stimulus, offset_s, n_trs, progress)
+    return PredictedFilm(again, film, predicted_scans(again, film, progress))
+
+
+def write_prediction(made: PredictedFilm, out: Path, progress: Progress) -> dict[str, Any]:
+    """Write everybody's predicted scan of a film, and `prediction.json`, which is returned.
+
+    Raises
+    ------
+    ConfigError, GibletError
+        As `open_results`.
     """
     folder = open_results(out, MARKER)
-    film = read_film(again, stimulus, offset_s, n_trs, progress)
-    scans = predicted_scans(again, film, progress)
-    grid = film.timeline.grid
+    again, timeline = made.again, made.film.timeline
     files = {}
-    for done, (who, y) in enumerate(scans.items()):
-        series = Features.regular(y, 1 / grid.tr_s)
+    for done, (who, y) in enumerate(made.scans.items()):
+        series = Features.regular(y, 1 / timeline.grid.tr_s)
         files[who] = stages.reconstruct(again.registry, again.brain, series, folder / f"{who}_predicted").name
-        progress("predict", done + 1, len(scans))
+        progress("write scans", done + 1, len(made.scans))
     told = {
         "run": again.run,
-        "film": stimulus.name,
-        "tr_s": float(grid.tr_s),
-        "n_trs": grid.n_trs,
-        "offset_s": float(grid.start_s),
-        "modalities": {k: {"covered_trs": int(a.valid.sum())} for k, a in film.timeline.aligned.items()},
-        "missing": film.missing,
-        "unit": "SD of the cleaned training scan",
-        "cleaned": bool(film.timeline.cleaning),
+        "film": timeline.run,
+        "tr_s": float(timeline.grid.tr_s),
+        "n_trs": timeline.grid.n_trs,
+        "offset_s": float(timeline.grid.start_s),
+        "modalities": {k: {"covered_trs": int(a.valid.sum())} for k, a in timeline.aligned.items()},
+        "missing": made.film.missing,
+        "unit": UNIT,
+        "cleaned": bool(timeline.cleaning),
         "files": files,
         "notes": again.notes,
     }

@@ -98,6 +98,7 @@ def _extract(
     wanted = [(run, key) for run in runs for key in modalities]
     features: dict[tuple[str, str], Features] = {}
     known: dict[tuple[str, Source], Features] = {}
+    progress("extract", 0, len(wanted))
     for done, (run, key) in enumerate(wanted):
         place = (key, run.sources[key])
         if place not in known:

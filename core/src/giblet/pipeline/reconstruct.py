@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from giblet.data.split import Block
 from giblet.modality import Modality
 from giblet.model import ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
-from giblet.types import Aligned, Array, Features
+from giblet.types import Aligned, Array, Features, Int
 
-CONDITIONS = ("original", "roundtrip", "predicted", "measured", "training_mean")
+FROM_SCANS = ("predicted", "measured")
+VERSIONS = ("roundtrip", *FROM_SCANS, "permuted", "training_mean")
 
 
 def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
@@ -34,17 +35,15 @@ def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
 
 def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features:
     """The native features of a block with its clock at zero; `values` [N, *S] replace the originals."""
-    first = int(aligned.first[block.start])
-    n = int(aligned.count[block.trs].sum())
-    f = aligned.features
+    f, rows = aligned.features, aligned.places(block.trs)
     origin = round((aligned.grid.start_s + block.start * aligned.grid.tr_s) / f.timebase)
     attrs: dict[str, Any] = {
-        k: v[first : first + n] if isinstance(v, list) and len(v) == len(f.values) else v for k, v in f.attrs.items()
+        k: [v[i] for i in np.arange(len(v))[rows]] if isinstance(v, list) and len(v) == len(f.values) else v
+        for k, v in f.attrs.items()
     }
     if "n_samples" in attrs:
         length_s = (block.stop - block.start) * aligned.grid.tr_s
         attrs["n_samples"] = round(length_s * int(attrs["rate_hz"]))
-    rows = slice(first, first + n)
     durations = None if f.durations is None else f.durations[rows]
     return Features(
         np.asarray(f.values[rows]) if values is None else values, f.ticks[rows] - origin, f.timebase, durations, attrs
@@ -76,16 +75,31 @@ def render(n: ModalityNets, make: Callable[[slice], Tensor], aligned: Aligned, b
     return np.concatenate(parts)
 
 
-def make_versions(n: ModalityNets, reader: Reader, timeline: int, block: Block) -> dict[str, Features]:
-    """Original, round trip, predicted, measured and training mean of a block, as features."""
-    aligned = reader.timelines[timeline].aligned[n.name]
-    original = cut(aligned, block)
-    guess = {c: reader.model.rebuild(reader.group_latent(c, timeline, block)) for c in ("predicted", "measured")}
-    made = {c: cut(aligned, block, decoded(n, reader, g[n.name].detach(), aligned, block)) for c, g in guess.items()}
+def read_code(n: ModalityNets, reader: Reader, version: str, timeline: int, block: Block) -> Tensor:
+    """The scaled code [T, W] of a block, read from everybody's predicted or measured scans."""
+    return reader.model.rebuild(reader.group_latent(version, timeline, block))[n.name].detach()
+
+
+def constant_frame(n: ModalityNets, reader: Reader) -> Array:
+    """The best constant predictor as one native value, [1, *S]."""
     constant = reader.losses[n.name].constant
-    mean = to_features(constant.expand(len(original.values), 1, *constant.shape), n.spec)[:, 0]
-    back = cut(aligned, block, roundtrip(n, aligned, block))
-    return {"original": original, "roundtrip": back, **made, "training_mean": cut(aligned, block, mean)}
+    return to_features(constant.expand(1, 1, *constant.shape), n.spec)[:, 0]
+
+
+def make_versions(n: ModalityNets, reader: Reader, timeline: int, block: Block) -> dict[str, Features]:
+    """The original and all `VERSIONS` of a block, as features.
+
+    `permuted` is what was read from measured scans, shifted in a circle by half the block; `training_mean` the best
+    constant.
+    """
+    aligned = reader.timelines[timeline].aligned[n.name]
+    codes = {v: read_code(n, reader, v, timeline, block) for v in FROM_SCANS}
+    made = {v: decoded(n, reader, h, aligned, block) for v, h in codes.items()}
+    length = len(made["measured"])
+    made["roundtrip"] = roundtrip(n, aligned, block)
+    made["permuted"] = np.roll(made["measured"], length // 2, axis=0)
+    made["training_mean"] = np.repeat(constant_frame(n, reader), length, axis=0)
+    return {"original": cut(aligned, block)} | {v: cut(aligned, block, made[v]) for v in VERSIONS}
 
 
 def reconstruct_modality(
@@ -93,25 +107,35 @@ def reconstruct_modality(
 ) -> dict[str, Any]:
     """Write every version of a modality into `folder/KIND/`, and score each against the original."""
     timeline, block = stretch(inputs, seconds)
+    tr_s = float(reader.timelines[timeline].grid.tr_s)
     versions = make_versions(n, reader, timeline, block)
     target = folder / modality.kind
     target.mkdir(parents=True, exist_ok=True)
-    files = {c: stages.reconstruct(inputs.registry, modality, f, target / c) for c, f in versions.items()}
-    compare = kind_comparison(modality.kind)
-    scores = (
-        {}
-        if compare is None
-        else {
-            c: compare(versions["original"], versions[c], files["original"], files[c])
-            for c in versions
-            if c != "original"
-        }
-    )
+    files = {v: stages.reconstruct(inputs.registry, modality, f, target / v) for v, f in versions.items()}
+    counts = reader.timelines[timeline].aligned[n.name].count[block.trs]
+    n_trs = block.stop - block.start
     return {
-        **scores,
+        **_scores(modality.kind, versions, files, counts),
         "how": getattr(modality, "how", ""),
-        "reconstructed_s": (block.stop - block.start) * float(reader.timelines[0].grid.tr_s),
+        "reconstructed_s": n_trs * tr_s,
+        "permuted_by_s": n_trs / 2 * tr_s,
     }
+
+
+def _scores(kind: str, versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int) -> dict[str, Any]:
+    """Each version against the original: films together, TR by TR, what else has a `compare` one by one."""
+    made = {v: f for v, f in versions.items() if v != "original"}
+    if kind == "video":
+        from giblet.analysis.video import are_pictures, as_pictures, compare_films
+
+        if not are_pictures(versions["original"].values.shape[1:]):
+            return {}
+        pictures = {v: as_pictures(f) for v, f in versions.items()}
+        return dict(compare_films(pictures.pop("original"), pictures, counts))
+    compare, original = kind_comparison(kind), "original"
+    if compare is None:
+        return {}
+    return {v: compare(versions[original], f, files[original], files[v]) for v, f in made.items()}
 
 
 def kind_comparison(kind: str) -> Callable[..., dict[str, float]] | None:

@@ -11,6 +11,7 @@ from giblet.data.store import digest
 from giblet.data.study import Study
 from giblet.pipeline.evaluate import evaluate
 from giblet.pipeline.folder import RunFolder
+from giblet.pipeline.machine import machine
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.study_record import identity, record
 from giblet.pipeline.train import train
@@ -44,11 +45,12 @@ def run_study(
     if metrics is None:
         metrics = evaluate(study, config, inputs, trained, folder, progress)
         metrics |= {"study": study.name, "command": command, "seed": config.seed}
-        metrics["versions"] = {p: version(p) for p in PACKAGES}
+        metrics |= {"versions": {p: version(p) for p in PACKAGES}, "machine": machine()}
         folder.write_json("metrics.json", metrics)
     if not (folder.path / "report.html").exists():
         from giblet.report import write_report
 
+        progress("report", 0, 1)
         with folder.stage("report"):
             write_report(folder.path)
         progress("report", 1, 1)

@@ -36,6 +36,7 @@ def add_scans(
     """
     placed = [(scan, t) for run, t in zip(runs, timelines, strict=True) for scan in run.scans]
     sources = [Source(scan.bold, run=scan.run, subject=scan.subject) for scan, _ in placed]
+    progress("scans", 0, len(placed))
     if brain is None:
         brain = registry.modality(config.modalities.get("fmri", "fmri_mask"), **config.settings.get("fmri", {}))
         brain = brain.fit(sources, [[b.trs for b in t.of("train")] for _, t in placed])

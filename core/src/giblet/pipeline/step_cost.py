@@ -16,6 +16,7 @@ from giblet.model import ModalityNets
 from giblet.pipeline.blueprint import blueprint_of
 from giblet.pipeline.networks import build_nets
 from giblet.pipeline.prepare import Inputs
+from giblet.types import Progress, silent
 
 NativeLoss = Callable[[Tensor, Tensor], Tensor]
 Step = Callable[[], None]
@@ -82,22 +83,25 @@ def _first(inputs: Inputs, n: ModalityNets, rows: int) -> Batch:
 
 
 def interleaved(
-    steps: Mapping[str, Sequence[Step]], repeats: int, clock: Clock = time.perf_counter
+    steps: Mapping[str, Sequence[Step]], repeats: int, clock: Clock = time.perf_counter, progress: Progress = silent
 ) -> dict[str, list[float]]:
     """Seconds that all steps of each entry took, repeat by repeat; entries take turns, so that load hits all alike.
 
     `time.process_time` leaves out what other processes took, and is right on one thread and without a GPU.
     """
+    progress("time a step", 0, repeats)
     for each in steps.values():
         for step in each:
             step()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(repeats):
+    for done in range(repeats):
+        progress("time a step", done, repeats)
         for name, each in steps.items():
             started = clock()
             for step in each:
                 step()
             seconds[name].append(clock() - started)
+    progress("time a step", repeats, repeats)
     return seconds
 
 

@@ -48,9 +48,11 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
 
 def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
     """The first two stages, front ends and trunk: enough to predict scans."""
+    progress("prepare training", 0, 1)
     blueprint = blueprint_of(inputs)
     nets = build_nets(blueprint, config)
     losses = build_losses(nets, inputs)
+    progress("prepare training", 1, 1)
     t = config.train
     for n in (n for n in nets if not n.frozen):
         with folder.stage(f"front-end {n.kind}"):

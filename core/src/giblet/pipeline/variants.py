@@ -39,7 +39,7 @@ def temporal_axis(names: Sequence[str]) -> Axis:
     for name in names:
         if name not in MODULES:
             raise ConfigError(f"no temporal module {name!r}; {did_you_mean(name, MODULES)}")
-    return _axis(TEMPORAL, tuple(names))
+    return axis_of(TEMPORAL, tuple(names))
 
 
 def parse_axis(text: str, kinds: Iterable[str]) -> Axis:
@@ -53,10 +53,17 @@ def parse_axis(text: str, kinds: Iterable[str]) -> Axis:
     path, _, listed = text.partition("=")
     parse_overrides([f"{path}={listed}" if listed else path], kinds)  # says what is wrong with the form or the section
     whole = parse_value(listed)
-    return _axis(path, tuple(whole) if isinstance(whole, list) else tuple(map(parse_value, listed.split(","))))
+    return axis_of(path, tuple(whole) if isinstance(whole, list) else tuple(map(parse_value, listed.split(","))))
 
 
-def _axis(name: str, values: tuple[Any, ...]) -> Axis:
+def axis_of(name: str, values: tuple[Any, ...]) -> Axis:
+    """An axis of values.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or one is given twice.
+    """
     said = [json.dumps(v) for v in values]
     if not values or len(set(said)) < len(said):
         raise ConfigError(f"{name} takes {', '.join(said) or 'no value'}: give each value once, and at least one")

@@ -82,14 +82,17 @@ def compute_codes(
 ) -> Codes:
     """Encode every run with the trained front ends, learn a projection a modality, and apply it."""
     codes = Codes.empty(len(timelines))
-    for done, n in enumerate(nets):
-        aligned = [t.aligned[n.name] for t in timelines]
-        encoded = [encode_run(n, a, summaries) for a in aligned]
+    steps = len(nets) * len(timelines)
+    for k, n in enumerate(nets):
+        aligned, encoded = [t.aligned[n.name] for t in timelines], []
+        for i, a in enumerate(aligned):
+            progress("codes", k * len(timelines) + i, steps)
+            encoded.append(encode_run(n, a, summaries))
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]
         codes.projections[n.name] = fit_projection(encoded, trs, config)
         for i, (a, e) in enumerate(zip(aligned, encoded, strict=True)):
             codes.put(i, n.name, *e, a.valid)
-        progress("codes", done + 1, len(nets))
+    progress("codes", steps, steps)
     return codes
 
 
@@ -104,13 +107,14 @@ def apply_codes(
 
     A modality that a run lacks is masked there: zeros, present nowhere.
     """
-    codes = Codes.empty(len(timelines), projections)
-    for done, n in enumerate(nets):
+    codes, steps = Codes.empty(len(timelines), projections), len(nets) * len(timelines)
+    for k, n in enumerate(nets):
         for i, t in enumerate(timelines):
+            progress("codes", k * len(timelines) + i, steps)
             if n.name in t.aligned:
                 a = t.aligned[n.name]
                 codes.put(i, n.name, *encode_run(n, a, summaries), a.valid)
             else:
                 codes.absent(i, n.name, t.grid.n_trs)
-        progress("codes", done + 1, len(nets))
+    progress("codes", steps, steps)
     return codes

@@ -103,6 +103,7 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
     state.restore(path)
     last = schedule.steps if schedule.until is None else schedule.until
     saved, started, total = time.monotonic(), time.monotonic(), 0.0
+    progress(task.name, state.step, last)
     while state.step < last and state.stale < schedule.patience:
         seed_step(schedule.seed, task.name, state.step)
         task.module.train()
@@ -131,6 +132,7 @@ def fit(task: Task, schedule: Schedule, path: Path, log: Log, progress: Progress
         if time.monotonic() - saved > SAVE_EVERY_S or state.step == last or state.stale >= schedule.patience:
             state.save(path)
             saved = time.monotonic()
+    progress(task.name, last, last)
     task.module.load_state_dict(state.best_weights)
     task.module.eval()
     return Fitted(state.best, state.best_step)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.analysis.lesions.reading import CodeLoss, Lesions, Mask, Place
-from giblet.types import Progress
+from giblet.types import Progress, silent
 
 Real = NDArray[np.float64]
 
@@ -49,11 +49,15 @@ class Effects:
         return float(x[self.present].mean()) if self.present.any() else float("nan")
 
 
-def measure_effects(lesions: Lesions, masks: Mask) -> dict[str, Effects]:
+def measure_effects(lesions: Lesions, masks: Mask, progress: Progress = silent) -> dict[str, Effects]:
     """The effects of lesions [R, U] on each modality, read from the mean over people of the latents."""
     loss, places = CodeLoss(lesions.reader), lesions.reader.places()
     people, with_intact = lesions.people, np.concatenate([np.zeros((1, masks.shape[1]), bool), masks])
-    parts = [_place_losses(lesions, loss, place, people, with_intact) for place in places]
+    parts = []
+    for done, place in enumerate(places):
+        progress("lesion", done, len(places))
+        parts.append(_place_losses(lesions, loss, place, people, with_intact))
+    progress("lesion", len(places), len(places))
     present = loss.present(places)
     return {name: _effects(present[name], [part[name] for part in parts]) for name in loss.names}
 

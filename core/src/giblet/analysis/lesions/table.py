@@ -109,7 +109,7 @@ def _pairs(names: Sequence[str], masks: Mask, against: str | None) -> list[tuple
 
 def _test(lesions: Lesions, masks: Mask, matched: Sequence[RandomLesions], plan: Plan, progress: Progress) -> Tested:
     ablated = plan.ablated(masks)
-    effects = measure_effects(lesions, ablated)
+    effects = measure_effects(lesions, ablated, progress)
     with_intact = np.concatenate([np.zeros((1, ablated.shape[1]), bool), ablated])
     latents = [lesions.mean_latents(place, with_intact, 0) for place in lesions.reader.places()]
     native = NativeLoss(lesions.reader, NATIVE_TRS).mean(latents)

@@ -1,0 +1,152 @@
+"""Where a study comes from: a study.toml, files alone, or a made-up world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import count
+from os import PathLike
+from pathlib import Path
+
+from giblet.api.progress import progress_bars
+from giblet.data import study as reading
+from giblet.data.study import Study
+from giblet.errors import ConfigError
+from giblet.types import seconds
+
+FilePath = str | PathLike[str]
+Seconds = float | str | Fraction
+DEMO_STEPS = 3
+
+
+def load_study(path: FilePath, *, tr_s: Seconds | None = None, exclude: Collection[str] = ()) -> Study:
+    """Read a study.toml, or the one in a folder.
+
+    Parameters
+    ----------
+    path
+        The file or its folder.
+    tr_s
+        Overrules the TR of every header, in seconds.
+    exclude
+        Subjects, or `SUBJECT/RUN`, that are left out unread.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a name is used twice or not at all, or a block of the split is not within its run.
+    DataError
+        If a file is missing or a scan is not what it was said to be.
+    """
+    return reading.load_study(Path(path), None if tr_s is None else seconds(tr_s), exclude)
+
+
+def study_from_files(
+    film: FilePath | Sequence[FilePath] = (),
+    annotations: FilePath | Sequence[FilePath] = (),
+    bold: FilePath | Sequence[FilePath] = (),
+    *,
+    tr_s: Seconds | None = None,
+    offset_s: Seconds | Sequence[Seconds] = (),
+    features: Mapping[str, FilePath] | None = None,
+    exclude: Collection[str] = (),
+) -> Study:
+    """A study from files alone: who, which run and which film are read off their names.
+
+    Parameters
+    ----------
+    film, bold
+        Paths or globs; one film for all scans, or one a run. Without `bold` the study can only be extracted.
+    annotations
+        A table, subtitles or TextGrid of each film, or "embedded".
+    tr_s
+        Overrules the TR of every header, in seconds.
+    offset_s
+        Stimulus time at which volume 0 begins, in seconds: one for all, or one a run.
+    features
+        Ready-made features by name, tables [time, columns].
+    exclude
+        Subjects, or `SUBJECT/RUN`, that are left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to study, a glob matches nothing, or it is open which files belong together.
+    DataError
+        If a file is missing or a scan is not what its name says.
+    """
+    scans = [str(p) for p in _listed(bold)]
+    offsets = [offset_s] if isinstance(offset_s, float | int | str | Fraction) else offset_s
+    return reading.study_from_flags(
+        [Path(p) for p in _listed(film)],
+        [str(p) for p in _listed(annotations)],
+        scans,
+        None if tr_s is None else seconds(tr_s),
+        [seconds(o) for o in offsets],
+        [(name, Path(path)) for name, path in (features or {}).items()],
+        exclude,
+        needs_bold=bool(scans),
+    )
+
+
+def _listed(paths: FilePath | Iterable[FilePath]) -> list[FilePath]:
+    return [paths] if isinstance(paths, str | PathLike) else list(paths)
+
+
+def demo_study(
+    folder: FilePath, *, seed: int = 0, null: bool = False, shifted_s: float = 0.0, quiet: bool = False
+) -> Study:
+    """The demo study in a folder: two films, annotations, six people's scans, an atlas, and a known truth.
+
+    It is made unless the folder holds it already; the same seed makes the same files.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    seed
+        Of the made-up world.
+    null
+        Phase-randomise the scans: nothing can be predicted.
+    shifted_s
+        Make responses come this much too late, in seconds.
+    quiet
+        Show no progress.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds something else, or a demo of other arguments.
+    """
+    from giblet.data.demo import make_demo
+
+    place = Path(folder)
+    if (place / "study.toml").is_file() and (place / "truth.json").is_file():
+        _require_same(place, {"seed": seed, "null": null, "shifted_s": shifted_s})
+        return load_study(place)
+    with progress_bars(quiet=quiet) as progress:
+        begun = count()
+        made = make_demo(
+            place,
+            seed,
+            null=null,
+            shifted_s=shifted_s,
+            progress=lambda what: progress("demo study", next(begun), DEMO_STEPS),
+        )
+        progress("demo study", DEMO_STEPS, DEMO_STEPS)
+    return load_study(made)
+
+
+def _require_same(place: Path, asked: Mapping[str, float]) -> None:
+    truth = json.loads((place / "truth.json").read_text(encoding="utf-8"))
+    for name, value in asked.items():
+        if truth.get(name, value) != value:
+            raise ConfigError(
+                f"{place} holds a demo study with {name} {truth[name]}, not {value}; name another folder for the demo"
+            )
+
+
+def as_study(study: Study | FilePath) -> Study:
+    """A study, or the one that a path names."""
+    return study if isinstance(study, Study) else load_study(study)
