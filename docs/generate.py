@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import click
+import giblet
 from giblet import hookspecs
 from giblet.cli.main import COMMANDS, cli
 from giblet.config import SECTIONS, RunConfig
@@ -45,9 +48,16 @@ def plugins() -> str:
         if cls.__module__.partition(".")[0] in _ours():
             core = plugin.distribution == "giblet"
             more = "" if core else f"\n\nMore in its [README](../../plugins/{plugin.name}/README.md)."
-            table = _table(_rows(cls, "" if core else f"{plugin.kind}."))
+            table = _table(_rows(cls, "" if core else f"{plugin.kind}.", _said_in_readme(plugin.name)))
             parts.append(f"### `{plugin.name}`\n\n{inspect.getdoc(cls)}\n\n{table}{more}")
     return "\n\n".join(parts)
+
+
+def _said_in_readme(plugin: str) -> dict[str, str]:
+    """What a plugin's README says of its settings, in tables of setting, default and meaning."""
+    readme = DOCS.parent / "plugins" / plugin / "README.md"
+    rows = re.findall(r"^\| (`[^|]+`) \|[^|]*\| (.+) \|$", readme.read_text("utf-8"), re.M) if readme.exists() else []
+    return {name: meaning for names, meaning in rows for name in re.findall(r"`(\w+)`", names)}
 
 
 def _ours() -> set[str]:
@@ -93,6 +103,39 @@ def modality() -> str:
     return "\n\n".join(parts)
 
 
+def types() -> str:
+    """The classes and functions of the package's front that are data or errors, in the order of their modules."""
+    found = [getattr(giblet, name) for name in giblet.__all__]
+    ours = [o for o in found if getattr(o, "__module__", "") in ("giblet.types", "giblet.errors")]
+    ours.sort(key=lambda o: (o.__module__ == "giblet.errors", inspect.getsourcelines(o)[1]))
+    return "\n\n".join(_type_part(o) for o in ours)
+
+
+def _type_part(member: Any) -> str:
+    """A class with its fields and public methods, or a function."""
+    if inspect.isfunction(member):
+        return f"### `{member.__name__}`\n\n```text\n{_signature(member)}\n```\n\n{_prose(member)}"
+    fields = dataclasses.fields(member) if dataclasses.is_dataclass(member) else ()
+    shown = "\n".join(["```text", *map(_field, fields), "```"]) if fields else ""
+    parts = [f"### `{member.__name__}`", inspect.getdoc(member) or "", shown, "\n".join(_members(member))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _field(field: dataclasses.Field[Any]) -> str:
+    """A field as it stands in its class."""
+    default = "" if field.default is dataclasses.MISSING else f" = {field.default!r}"
+    return f"{field.name}: {field.type}{default}"
+
+
+def _members(cls: type) -> Iterator[str]:
+    """A list item for each public method and property that the class itself defines."""
+    for name, member in vars(cls).items():
+        f = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if not name.startswith("_") and inspect.isfunction(f):
+            shown = f"{name} -> {f.__annotations__['return']}" if isinstance(member, property) else _signature(f)
+            yield textwrap.indent(f"- `{shown}`: {_prose(f)}", "  ").removeprefix("  ")
+
+
 def presets() -> str:
     """The layers of every preset at the reference sizes, a table a preset."""
     parts = []
@@ -119,9 +162,11 @@ def _prose(f: Callable[..., Any]) -> str:
     return "\n\n".join([text.strip(), *(f"Raises `{e}`: {textwrap.dedent(why).strip()}" for e, why in told)])
 
 
-def _rows(cls: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Name, default, type and meaning of each field."""
-    notes = _attribute_docs(cls)
+def _rows(
+    cls: type[BaseModel], prefix: str = "", elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, str, str, str]]:
+    """Name, default, type and meaning of each field; the meaning may be said elsewhere than in the class."""
+    notes = {**elsewhere, **_attribute_docs(cls)}
     for name, field in cls.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         shown = "required" if default is PydanticUndefined else f"`{_plain(default)}`"
@@ -167,6 +212,7 @@ PARTS = {
     "commands": commands,
     "hooks": hooks,
     "modality": modality,
+    "types": types,
     "presets": presets,
 }
 

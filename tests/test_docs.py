@@ -7,30 +7,41 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
 import click
+import giblet
 import numpy as np
 import pytest
+from giblet import hookspecs
+from giblet.cli.main import COMMANDS as COMMANDS_OF_CLI
 from giblet.cli.main import cli
 from giblet.config import SECTIONS, RunConfig, parse_overrides
 from giblet.data import study_file
 from giblet.data.study_file import StudyFile
+from giblet.media.examples import EXAMPLES
 from giblet.modality import Modality
 from giblet.plugins import Registry
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "core" / "README.md", *PAGES]
+READMES = sorted(ROOT.glob("plugins/*/README.md"))
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "core" / "README.md", *PAGES, *READMES]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 LESSON = DOCS / "tutorials" / "first-plugin.md"
+GUIDED = {LESSON, DOCS / "how-to" / "new-kind.md"}
+"""Pages whose blocks are run in order, as a reader does: the second in test_template.py."""
 
 
 def name_of(page: Path) -> str:
@@ -129,6 +140,74 @@ def test_every_score_of_scans_is_documented() -> None:
     assert [k for k in sorted(keys) if f"`{k}`" not in text] == []
 
 
+# What is new
+
+
+def fake_setting(cls: type[BaseModel]) -> Callable[[pytest.MonkeyPatch], None]:
+    field = FieldInfo(annotation=int, default=1, description="a setting that no page knows")
+    return lambda patch: patch.setitem(cls.model_fields, "fake", field)
+
+
+def fake_option(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    option = click.Option(["--fake"], help="An option that no page knows.")
+    return lambda patch: patch.setattr(command, "params", [*command.params, option])
+
+
+def fake_hook(patch: pytest.MonkeyPatch) -> None:
+    def fake(modality: Modality) -> None:
+        """A hook that no page knows."""
+
+    patch.setattr(hookspecs, "fake", hookspecs.hookspec(fake), raising=False)
+
+
+def fake_method(patch: pytest.MonkeyPatch) -> None:
+    def fake(self: Modality) -> None:
+        """A method that no page knows."""
+
+    fake.__module__ = Modality.__module__
+    patch.setattr(Modality, "fake", fake, raising=False)
+
+
+OUR_PLUGINS = [readme.parent.name for readme in READMES]
+NEWS: list[tuple[str, str, Callable[[pytest.MonkeyPatch], None]]] = [
+    *(("config", section, fake_setting(cls)) for section, cls in SECTIONS.items()),
+    *(("plugins", name, fake_setting(Registry.discover().modality_class(name))) for name in OUR_PLUGINS),
+    *(("commands", name, fake_option(name)) for name in COMMANDS_OF_CLI),
+    ("hooks", "hook", fake_hook),
+    ("modality", "method", fake_method),
+]
+
+
+@pytest.mark.parametrize(("part", "where", "add"), NEWS, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_is_new_makes_its_page_out_of_date(part, where, add, monkeypatch) -> None:
+    before = generate.PARTS[part]()
+    add(monkeypatch)
+    after = generate.PARTS[part]()
+    assert "fake" not in before
+    assert "fake" in after
+
+
+def test_every_setting_has_a_meaning() -> None:
+    rows = re.findall(r"^\| (`[^|]+`) \| .* \|([^|]*)\|$", generate.config() + "\n" + generate.plugins(), re.M)
+    assert len(rows) > 80
+    assert [name for name, meaning in rows if not meaning.strip()] == []
+
+
+def test_every_option_has_a_help() -> None:
+    for name in COMMANDS_OF_CLI:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        assert [o.name for o in options if not o.help] == [], name
+
+
+def test_every_public_name_is_documented() -> None:
+    text = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    assert [n for n in giblet.__all__ if not re.search(rf"`(giblet\.)?{n}\b", text)] == []
+
+
 # What is linked
 
 
@@ -162,11 +241,23 @@ def test_every_page_is_reachable_from_the_index() -> None:
 
 # What is code
 
+LANGUAGES = {"python", "sh", "toml", "text"}
+"""Blocks of the first three run in this file; the last is what is printed or generated, and no code."""
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    text = page.read_text("utf-8")
+    opened = re.findall(r"^```(.*)$", text, re.M)[::2]
+    assert set(opened) <= LANGUAGES
+    assert re.findall(r"^ {4}(?:from \w+ import|import \w+)", BLOCK.sub("", text), re.M) == [], "Python that is not run"
+
 
 def shell_lines(page: Path) -> Iterator[list[str]]:
     """Every `giblet` command of a page's shell blocks and, in the READMEs, of its indented ones."""
     text = "\n".join(blocks(page, "sh"))
     text += "\n" + "\n".join(re.findall(r"^ {4}((?:\./do )?giblet .*)$", page.read_text("utf-8"), re.M))
+    text = text.replace("$SLURM_ARRAY_TASK_ID", "1").replace(" ...", "")
     for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         words = words[1:] if words[:1] == ["./do"] else words
@@ -174,7 +265,7 @@ def shell_lines(page: Path) -> Iterator[list[str]]:
             yield words[1:]
 
 
-COMMANDS = [(p, w) for p in TEXTS if p != LESSON for w in shell_lines(p)]
+COMMANDS = [(p, w) for p in TEXTS if p not in GUIDED for w in shell_lines(p)]
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda v: " ".join(v) if isinstance(v, list) else v.name)
@@ -194,6 +285,65 @@ def test_commands_can_be_meant(page: Path, words: list[str]) -> None:
 
 def test_there_are_commands_to_check() -> None:
     assert len(COMMANDS) > 12
+
+
+class BegunError(Exception):
+    """The work would begin here."""
+
+
+def begin(*args: object, **kwargs: object) -> None:
+    raise BegunError
+
+
+def put(path: Path, text: str = "") -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that pages speak of, a few seconds each."""
+    folder = tmp_path_factory.mktemp("material")
+    film = EXAMPLES["video"](folder)
+    scan = EXAMPLES["fmri"](folder)
+    shutil.copy(film, folder / "silent.mp4")
+    put(folder / "scenes.csv", "onset,duration,text\n0,2,A dog barks.\n2,2,It rains.\n")
+    put(folder / "silent.srt", "1\n00:00:01,000 --> 00:00:03,000\nA dog barks.\n")
+    put(folder / "story.TextGrid")
+    put(folder / "words.TextGrid")
+    np.save(folder / "motion.npy", np.zeros((5, 2)))
+    (folder / "func").mkdir()
+    for subject in ("sub-01", "sub-02"):
+        shutil.copy(scan, folder / f"{subject}_bold.nii.gz")
+        shutil.copy(scan, folder / "func" / f"{subject}_bold.nii.gz")
+    table = "\n".join("1 2 3" for _ in range(30))
+    for subject in ("s18", "s33"):
+        put(folder / f"{subject}-timecourses.txt", table)
+    entries = ['[study]\nname = "study"\ntr_s = 1.5', *(STIMULUS.format(run=r) for r in RUNS)]
+    for subject, run_ in product(("sub-01", "sub-03", "sub-05"), RUNS):
+        put(folder / f"{subject}_{run_}.txt", table)
+        entries.append(SCAN.format(subject=subject, run=run_))
+    put(folder / "study.toml", "\n".join(entries))
+    return folder
+
+
+RUNS = ("run-1", "run-2")
+STIMULUS = '[[stimulus]]\nname = "{run}"\nfilm = "film.mp4"\nannotations = "scenes.csv"'
+SCAN = '[[scan]]\nsubject = "{subject}"\nrun = "{run}"\nstimulus = "{run}"\nbold = "{subject}_{run}.txt"'
+STARTS = [(p, w) for p, w in COMMANDS if w[0] in ("run", "ablate") and "..." not in w]
+MADE_BEFORE = ("out/null-world",)
+"""Studies that an earlier line of the same page makes."""
+
+
+@pytest.mark.parametrize(("page", "words"), STARTS, ids=lambda v: " ".join(v) if isinstance(v, list) else v.name)
+def test_commands_read_their_files_and_begin(page, words, material, monkeypatch) -> None:
+    """As far as the first second of work: options, plugins, settings, files and study are read for real."""
+    monkeypatch.chdir(material)
+    for place in ("fitting.fit", "fitting.extract", "ablation.ablate", "studies.demo_study"):
+        monkeypatch.setattr(f"giblet.api.{place}", begin)
+    words = ["study.toml" if w in MADE_BEFORE else w for w in words]
+    with pytest.raises(BegunError):
+        cli.main(words, standalone_mode=False)
 
 
 def toml_blocks() -> list[tuple[Path, str]]:
@@ -220,9 +370,51 @@ def run(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p != LESSON and blocks(p, "python")], ids=name_of)
-def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
-    run(["-c", "\n".join(blocks(page, "python"))], tmp_path)
+PYTHON_PAGES = [p for p in [*PAGES, *READMES] if p not in GUIDED and blocks(p, "python")]
+ONE_AFTER_THE_OTHER = """
+import json, os, sys, traceback
+failed = {}
+for page, folder, code in json.load(open(sys.argv[1], encoding="utf-8")):
+    os.chdir(folder)
+    try:
+        exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        failed[page] = traceback.format_exc()
+json.dump(failed, open(sys.argv[2], "w", encoding="utf-8"))
+"""
+
+
+@pytest.fixture(scope="module")
+def python_failures(material: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The traceback of each page whose Python fails; one process for all, for torch takes seconds to import."""
+    work = tmp_path_factory.mktemp("python")
+    save_codec(material / "encodec_24khz")
+    jobs = []
+    for page in PYTHON_PAGES:
+        folder = material if page in READMES else work / page.stem
+        folder.mkdir(exist_ok=True)
+        jobs.append((name_of(page), str(folder), "\n".join(blocks(page, "python"))))
+    put(work / "jobs.json", json.dumps(jobs))
+    run(["-c", ONE_AFTER_THE_OTHER, str(work / "jobs.json"), str(work / "failed.json")], work)
+    failures: dict[str, str] = json.loads((work / "failed.json").read_text("utf-8"))
+    return failures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=name_of)
+def test_python_blocks_run(page: Path, python_failures: dict[str, str]) -> None:
+    assert python_failures.get(name_of(page), "") == ""
+
+
+def save_codec(folder: Path) -> None:
+    """A codec of random weights, in the shape of the one that a page has fetched."""
+    import torch
+    from transformers import EncodecConfig, EncodecModel
+
+    model = EncodecModel(EncodecConfig(num_filters=4, num_lstm_layers=1))
+    for layer in model.quantizer.layers:
+        torch.nn.init.normal_(layer.codebook.embed)
+    model.save_pretrained(folder)
 
 
 def save(code: str, folder: Path) -> bool:
@@ -258,10 +450,11 @@ def test_the_lesson_on_plugins_works_step_by_step(tmp_path: Path) -> None:
                     outputs.append(run(["-m", *words], tmp_path))
         elif not save(code, tmp_path) and language == "python":
             run(["-c", code], tmp_path)
-    listed, extracted, ten_lines, forty_lines = outputs
+    listed, extracted, checked, ten_lines, forty_lines = outputs
     assert re.search(r"^gaze_xy +gaze +stimulus +giblet-gaze-xy +0\.1\.0", listed, re.M)
     assert "broken" not in listed
     assert re.search(r"gaze_xy +3600 +60\.000 +90 +40 +40", extracted)
+    assert re.search(r"all \d+ checks passed", checked)
     passed = [int(n) for o in (ten_lines, forty_lines) for n in re.findall(r"(\d+) passed", o)]
     assert passed[0] >= 12
     assert passed[1] == passed[0] + 1  # reconstruct

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 TR_S, TRS, FPS, PEOPLE = 1.5, 300, 4, ("anna", "bö")
 STEPS = ["-o", "train.front_end_steps=4", "-o", "train.trunk_steps=20", "-o", "train.decoder_steps=6"]
 SMALL = [*STEPS, "-o", "model.latent=16", "-o", "evaluate.null_shifts=50", "-o", "train.validate_every=2"]
-SMALL += ["-o", "evaluate.banded_candidates=2", "-o", "video.net_frames=4", "-o", "evaluate.reconstruct_s=12"]
+SMALL += ["-o", "evaluate.banded_candidates=2", "-o", "evaluate.reconstruct_s=12", "-o", "video.net_frames=4"]
+SMALL += ["-o", "video.width_px=32", "-o", "video.height_px=18"]
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 
 

@@ -1,19 +1,23 @@
 """`giblet run` on a small study of its own: what it leaves, what it does twice, and how it says no."""
 
 import json
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from giblet.cli import main
 from giblet.media import read_sound, write_film
+from giblet.pipeline.reconstruct import VERSIONS
 
 pytestmark = pytest.mark.slow
 
 TR_S, TRS, FPS, PEOPLE = 1.5, 300, 4, 6
 STEPS = ["-o", "train.front_end_steps=4", "-o", "train.trunk_steps=30", "-o", "train.decoder_steps=10"]
 SMALL = [*STEPS, "-o", "model.latent=16", "-o", "evaluate.null_shifts=50", "-o", "train.validate_every=10"]
-SMALL += ["-o", "evaluate.banded_candidates=4", "-o", "video.net_frames=4", "-o", "evaluate.reconstruct_s=12"]
+SMALL += ["-o", "evaluate.banded_candidates=4", "-o", "evaluate.reconstruct_s=12", "-o", "video.net_frames=4"]
+SMALL += ["-o", "video.width_px=32", "-o", "video.height_px=18"]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +87,42 @@ def test_a_run_leaves_what_it_promises(run):
     assert len(list((run / "predictions").iterdir())) == PEOPLE
 
 
+def keys(value):
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from keys(inner)
+
+
+def undocumented(metrics):
+    """The keys that the page on metrics.json does not name, but for names of people, networks and packages."""
+    text = (Path(__file__).parents[1] / "docs/reference/metrics-json.md").read_text("utf-8")
+    names = {*metrics["fmri"]["subjects"], *metrics["fmri"]["hrf_peak_s"], *metrics["versions"]}
+    return [k for k in sorted({*keys(metrics)} - names) if not re.search(rf"[`.]{re.escape(k)}[`\[]", text)]
+
+
+def test_every_key_of_metrics_is_documented(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert undocumented(metrics) == []
+    assert undocumented(metrics | {"folds": [{"never_said": 1}]}) == ["never_said"]
+
+
 def test_reconstructed_sound_is_as_long_as_its_stretch(run):
     n = sum(len(c.values) for c in read_sound(run / "reconstructions/audio/measured.wav", 22_050))
     assert n == 12 * 22_050
+
+
+def test_films_are_scored_sought_and_heard(run):
+    film = json.loads((run / "metrics.json").read_text())["video"]
+    assert set(film["sound"]) == {"original", *VERSIONS, "side_by_side"}
+    assert film["sound"]["measured"] == "reconstructed"
+    assert film["measured"]["n_trs"] + film["measured"]["n_trs_at_cuts"] == 12 / TR_S
+    found = film["retrieval"]
+    assert all(0 <= found[v][k] <= 1 for v in VERSIONS for k in ("top1", "top5"))
+    assert found["n_clips"] < found["set_size"]
+    for path in (run / "reconstructions/video/measured.mp4", run / "reconstructions/side_by_side.mp4"):
+        n = sum(len(c.values) for c in read_sound(path, 48_000))
+        assert abs(n / 48_000 - 12) <= 1 / FPS
 
 
 def test_the_same_command_again_does_nothing_twice(run, study, capsys):
