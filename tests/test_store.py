@@ -280,3 +280,18 @@ def test_where_features_are_kept(monkeypatch, tmp_path):
     monkeypatch.delenv("GIBLET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "giblet"
+
+
+def test_a_disk_that_fails_while_more_is_made_leaves_nothing(tmp_path, monkeypatch):
+    calls = []
+
+    def fails_once(number):
+        calls.append(number)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("giblet.data.feature_files.os.fsync", fails_once)
+    chunks = [Features.regular(np.zeros((4, 2), np.float32), rate_hz=1) for _ in range(3)]
+    with pytest.raises(GibletError, match="cannot write features"):
+        write_features(tmp_path / "features", chunks, "made")
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -88,20 +89,42 @@ def _write_chunks(folder: Path, chunks: Iterable[Features], label: str) -> None:
     like: Array | None = None
     with _disk(folder.parent):
         file = (folder / "values.npy").open("wb")
-    with file:
+    with file, ThreadPoolExecutor(1) as disk:
+        write_back = _WriteBack(file, disk)
         for chunk in chunks:
             like = chunk.values[:0] if like is None else like
             _refuse_change(chunk, like, label)
             with _disk(folder.parent):
                 _append(file, chunk.values)
+                write_back.go_on()
             clocks.append(chunk.with_values(np.zeros((len(chunk.values), 0))))
         if like is None:
             raise DataError(f"{label}: the stream is empty; give a file with at least one frame or event")
         whole = Features.concat(clocks)
         with _disk(folder.parent):
+            write_back.wait()
             _header(file, len(whole.ticks), like)
             _sync(file)
             _write_clock(folder, whole, label, mapped=0 not in (len(whole.ticks), *like.shape[1:]))
+
+
+class _WriteBack:
+    """Puts a file on the disk in a thread of its own while more is written, so that the end need not wait for all."""
+
+    def __init__(self, file: BinaryIO, disk: Executor) -> None:
+        self.file, self.disk = file, disk
+        self.under_way: Future[None] | None = None
+
+    def go_on(self) -> None:
+        """Begin again where the last time is over, whose error is raised here."""
+        if self.under_way is None or self.under_way.done():
+            self.wait()
+            self.under_way = self.disk.submit(os.fsync, self.file.fileno())
+
+    def wait(self) -> None:
+        """Raise the error of what is under way: the system tells it only once, to whoever asks first."""
+        if self.under_way is not None:
+            self.under_way.result()
 
 
 def _refuse_change(chunk: Features, like: Array, label: str) -> None:

@@ -22,7 +22,7 @@ from giblet.types import Features
 
 GUESSED_HZ = 25
 """The rate of a film that does not say its own."""
-FRAMES_AHEAD, CHUNKS_AHEAD = 4, 1
+FRAMES_AHEAD, CHUNKS_AHEAD = 4, 2
 """Decoding goes on while frames are scaled, and both while the caller writes; more gained nothing."""
 
 
