@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import json
 import re
@@ -136,6 +137,31 @@ def _members(cls: type) -> Iterator[str]:
             yield textwrap.indent(f"- `{shown}`: {_prose(f)}", "  ").removeprefix("  ")
 
 
+AUTHORS = ("media", "nn", "alignment", "video")
+"""The modules of giblet that authors of plugins import from, beside the package itself and `giblet.testing`."""
+
+
+def authors() -> str:
+    """Every public name that a plugin may import, a section a module: signature, and what it is in a line."""
+    parts = []
+    for name in AUTHORS:
+        module = importlib.import_module(f"giblet.{name}")
+        items = "\n".join(_item(public, getattr(module, public)) for public in module.__all__)
+        parts.append(f"## `giblet.{name}`\n\n{inspect.getdoc(module)}\n\n{items}")
+    return "\n\n".join(parts)
+
+
+def _item(name: str, member: Any) -> str:
+    """A list item: a function or class with its arguments, a modality by name, anything else as what it is."""
+    if not inspect.isfunction(member) and not isinstance(member, type):
+        return f"- `{name}`: " + (
+            f"the number {member}." if isinstance(member, int | float) else "a type for settings."
+        )
+    settings = isinstance(member, type) and issubclass(member, BaseModel)
+    shown = name if settings else _signature(member).removesuffix(" -> None").replace("*args: Any, **kwargs: Any", "")
+    return f"- `{shown}`: {(inspect.getdoc(member) or '').partition(chr(10) * 2)[0]}"
+
+
 def presets() -> str:
     """The layers of every preset at the reference sizes, a table a preset."""
     parts = []
@@ -213,6 +239,7 @@ PARTS = {
     "hooks": hooks,
     "modality": modality,
     "types": types,
+    "authors": authors,
     "presets": presets,
 }
 

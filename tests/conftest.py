@@ -17,6 +17,14 @@ from giblet.types import Aligned, Features, FeatureSpec, TRGrid
 from torch import nn
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _not_the_users_cache(tmp_path_factory):
+    """What fixtures of a module extract stays out of the user's cache, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIBLET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     """No test reads or fills the user's cache of features."""

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,18 @@ import numpy as np
 import pytest
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.api import progress as progress_module
+from giblet.api.ablation import variants_of
 from giblet.api.choice import chosen_plugins, default_of
-from giblet.api.fitting import discard
 from giblet.api.progress import progress_bars, words_of
+from giblet.api.request import Request
 from giblet.cli import main
-from giblet.errors import ConfigError, GibletError, PluginError
+from giblet.data.written import read_arrays
+from giblet.errors import ConfigError, DataError, GibletError, PluginError
+from giblet.pipeline.lesion import Options
+from giblet.pipeline.lesion_target import Wanted
+from giblet.pipeline.overwriting import WRITTEN
+from giblet.pipeline.results import results_folder
+from giblet.types import TEMPORAL_MODULES, positive_seconds, seconds
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/reference/python.md").read_text("utf-8")
@@ -54,7 +62,11 @@ def test_every_argument_of_a_verb_is_on_the_page(name):
 @pytest.mark.parametrize("cls", RESULTS, ids=lambda c: c.__name__)
 def test_every_public_member_of_a_result_is_documented(cls):
     fields = set(getattr(cls, "__dataclass_fields__", ()))
-    members = [n for n in {*vars(cls), *fields} if not n.startswith("_")]
+    members = [
+        n
+        for n in {*(n for c in cls.__mro__ if c.__module__.startswith("giblet") for n in vars(c)), *fields}
+        if not n.startswith("_")
+    ]
     assert members
     for name in members:
         assert f"`{name}`" in PAGE or f"`{name}(" in PAGE, f"docs/reference/python.md does not name {cls}.{name}"
@@ -129,12 +141,58 @@ def test_what_cannot_be_meant_is_said_before_a_file_is_read(tmp_path, monkeypatc
         ({"vary": {"trian.lr": [1, 2]}}, "did you mean 'train'?"),
         ({"vary": {"train.lr": []}}, "at least one"),
         ({"vary": {"train.lr": [1e-3, 1e-3]}}, "each value once"),
+        ({"modules": "meen"}, "no temporal module 'meen'; did you mean 'mean'?"),
+        ({"vary": {"model.preset": "convv"}}, "model.preset = 'convv' is not possible: did you mean 'conv'?"),
+        ({"seeds": 0}, "seeds = 0 trains nothing; give at least 1"),
     ],
 )
 def test_an_ablation_that_cannot_be_meant(arguments, said):
     with pytest.raises(ConfigError) as error:
         giblet.ablate("gone", **arguments)
     assert said in str(error.value)
+
+
+def test_a_text_is_one_name_and_a_number_one_value():
+    request = Request.of({})
+    assert variants_of(request, "mean", None) == [{"temporal": "mean"}]
+    assert variants_of(request, None, {"model.preset": "conv"}) == [{"model.preset": "conv"}]
+    assert variants_of(request, None, {"train.lr": 0.1}) == [{"train.lr": 0.1}]
+    assert variants_of(request, None, {"train.weights": {"video": 2}}) == [{"train.weights": {"video": 2}}]
+    assert [v["temporal"] for v in variants_of(request, None, None)] == list(TEMPORAL_MODULES)
+
+
+@pytest.mark.parametrize("value", ["nan", float("inf"), "soon", "1/0", None])
+def test_what_is_no_time_is_one_line(value):
+    with pytest.raises(DataError, match="is not a time in seconds; give a finite number such as"):
+        seconds(value)
+
+
+@pytest.mark.parametrize("value", [0, -1, "-0.5"])
+def test_a_length_of_time_is_positive(value):
+    with pytest.raises(DataError, match=r"a TR of .* s is not positive; give a time above 0"):
+        positive_seconds(value, "a TR")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"how": "foo"}, "how = 'foo' is not possible; there are: resample, zero, mean"),
+        ({"strength": 7}, "strength = 7 is not possible; give the share that is ablated, 0 to 1"),
+        ({"strength": float("nan")}, "strength = nan is not possible"),
+        ({"random": -1}, "random = -1 is not possible; give a whole number, at least 0"),
+        ({"draws": 0}, "draws = 0 is not possible; give a whole number, at least 1"),
+        ({"draws": 1.5}, "draws = 1.5 is not possible"),
+    ],
+)
+def test_a_lesion_that_cannot_be_meant(options, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Options(**options)
+
+
+@pytest.mark.parametrize("sphere", [(1.0, 2.0, 3.0), (1.0, 2.0, 3.0, float("nan"))])
+def test_a_sphere_has_four_finite_numbers(sphere):
+    with pytest.raises(ConfigError, match=r"is not \(x, y, z, radius\) in mm"):
+        Wanted(sphere=sphere)
 
 
 @pytest.mark.parametrize("verb", [giblet.open_run, giblet.load_study, giblet.extract, giblet.fit, giblet.ablate])
@@ -214,6 +272,7 @@ def test_files_and_a_study_file_say_the_same(small, monkeypatch):
     found = giblet.study_from_files(features={"motion": "motion.npy"}, bold="sub-*_bold.tsv", tr_s="1.5")
     assert (found.subjects, found.runs, found.tr_s) == (told.subjects, told.runs, told.tr_s)
     assert giblet.load_study(str(small), exclude=["sub-0"]).subjects == ("sub-1",)
+    assert giblet.load_study(str(small), exclude="sub-0").subjects == ("sub-1",)
     with pytest.raises(ConfigError, match="--exclude 'sub-2' is no subject; did you mean 'sub-"):
         giblet.load_study(small, exclude=["sub-2"])
 
@@ -254,17 +313,64 @@ def test_a_demo_that_is_there_is_opened_but_not_one_of_another_seed(small):
         giblet.demo_study(small.parent, seed=4)
 
 
-def test_only_a_run_is_thrown_away_and_never_its_study(small, tmp_path):
-    discard(small.parent)
-    assert small.exists()
+@pytest.mark.parametrize("shifted_s", [float("nan"), float("inf"), 1e4])
+def test_a_demo_of_no_shift_is_not_made(tmp_path, shifted_s):
+    with pytest.raises(DataError, match=r"is not a time|longer than a run"):
+        giblet.demo_study(tmp_path / "demo", shifted_s=shifted_s)
+    assert not (tmp_path / "demo").exists()
+
+
+# The folder of results
+
+
+def test_results_are_whole_or_not_there(tmp_path):
+    out = tmp_path / "neue Ergebnisse"
+    with pytest.raises(FileNotFoundError), results_folder(out, "told.json") as folder:
+        (folder / "film.mp4").write_text((folder / "gone").read_text())
+    assert not out.exists()
+    (out / ".unfinished").mkdir(parents=True)  # of a command that was killed
+    for content in ("first", "second"):
+        with results_folder(out, "told.json") as folder:
+            (folder / "video").mkdir()
+            (folder / "video" / content).write_text(content)
+            (folder / "told.json").write_text(content)
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*")) == ["told.json", "video", "video/second"]
+    with pytest.raises(ValueError, match="x"), results_folder(out, "told.json") as folder:
+        raise ValueError("x")
+    assert (out / "told.json").read_text() == "second"
+    (out / "told.json").unlink()
+    with pytest.raises(ConfigError, match="is not empty"), results_folder(out, "told.json"):
+        pass
+
+
+# A damaged run
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("metrics.json", "{}", "metrics.json has no summary, fmri; delete it and run again"),
+        ("metrics.json", "[1]", "metrics.json must hold a JSON object"),
+        ("metrics.json", '{"summary": "', "metrics.json is not JSON"),
+    ],
+)
+def test_a_damaged_run_is_said_in_one_line(tmp_path, file, content, said):
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ConfigError, match="holds files of the study"):
-        discard(tmp_path, giblet.load_study(small))
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "run.json").write_text("{}")
-    discard(tmp_path / "other", giblet.load_study(small))
-    assert not (tmp_path / "other").exists()
-    assert small.exists()
+    (tmp_path / file).write_text(content)
+    for use in (lambda run: run.metrics, lambda run: run.write_report()):
+        with pytest.raises(DataError, match=re.escape(said)) as error:
+            use(giblet.open_run(tmp_path))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", b"PK\x03\x04torn", None])
+def test_a_torn_archive_is_said_in_one_line(tmp_path, content):
+    np.savez(tmp_path / "whole.npz", x=np.arange(100))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "maps.npz").write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(DataError, match=r"maps\.npz is damaged .*; delete it and run again"):
+        read_arrays(tmp_path / "maps.npz")
+    assert read_arrays(tmp_path / "whole.npz")["x"].sum() == 4950
 
 
 # A run
@@ -295,6 +401,7 @@ def test_a_run_has_its_figures_and_its_page(fitted):
     run = giblet.open_run(fitted)
     assert run.summary == run.metrics["summary"]
     assert run.report.stat().st_size > 10_000
+    assert [p.name for p in fitted.iterdir() if not WRITTEN.fullmatch(p.name)] == []
     assert run.config.train.trunk_steps == 10
     assert (run.subjects, run.regions[:2], run.folds) == (["sub-0", "sub-1"], ["front", "back"], [])
     assert run.study.name == "small"
@@ -358,7 +465,16 @@ def test_what_a_run_cannot_do_is_said(fitted, tmp_path):
         run.decode(fitted.parent / "sub-0_bold.tsv")
     with pytest.raises(ConfigError, match="there is no stimulus"):
         run.predict()
-    with pytest.raises(ConfigError, match=r"gone.mp4' matches no file"):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"2 films were given \(a, b\); give one at a time"):
+        run.predict(tmp_path / "*.wav")
+    for length_s in (0, -1, float("nan")):
+        with pytest.raises(DataError, match=r"is not positive|is not a time"):
+            run.decode(fitted.parent / "sub-0_bold.tsv", seconds=length_s)
+    with pytest.raises(ConfigError, match="how = 'foo'"):
+        run.lesion("front", how="foo")
+    with pytest.raises(ConfigError, match=r"^film 'gone.mp4' matches no file"):
         run.predict("gone.mp4")
     (tmp_path / "run.json").write_text("{}")
     unfinished = giblet.open_run(tmp_path)

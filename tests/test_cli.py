@@ -123,6 +123,12 @@ def test_completion_prints_a_script_for_the_shell(here, shell):
     assert "giblet" in said
 
 
+def test_help_on_completion_has_a_line_a_shell(here):
+    lines = [" ".join(line.split()) for line in here("completion", "--help").stdout.splitlines()]
+    assert "bash: giblet completion bash >> ~/.bashrc" in lines
+    assert "fish: giblet completion fish > ~/.config/fish/completions/giblet.fish" in lines
+
+
 def completed(monkeypatch, capsys, line):
     """What bash is offered for the last word of a line."""
     monkeypatch.setenv("COMP_WORDS", line)
@@ -305,6 +311,27 @@ def test_a_demo_in_place_of_a_file_and_a_report_of_nothing(here, film):
     refused(here("report", "."), "holds no finished run")
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--tr", "0"], "a TR of 0 s is not positive"),
+        (["--tr", "soon"], "'soon' is not a time in seconds"),
+        (["--exclude", "nope"], "'nope' is no subject"),
+        (["--folds", "2"], "states its own [split], and folds draw theirs"),
+        (["--video", "none", "--audio", "none", "--text", "none"], "no modality is left"),
+        (["-o", "split.gap_s=1"], "split.gap_s = 1 is too small"),
+    ],
+)
+def test_what_the_demo_cannot_do_is_refused_before_it_is_made(here, tmp_path, args, said):
+    refused(here("run", *args, "--out", "out"), said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_demo_of_no_shift_is_one_line(here, tmp_path):
+    refused(here("demo", "here", "--shifted", "nan"), "is not a time in seconds")
+    assert not (tmp_path / "here").exists()
+
+
 def test_debug_shows_the_traceback_wherever_it_stands(giblet):
     for args in (["--debug", "report", "gone"], ["report", "gone", "--debug"]):
         done = giblet(*args)
@@ -331,7 +358,7 @@ RAISES = """
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        ("KeyboardInterrupt", 130, "giblet: stopped; the same command goes on from here"),
+        ("KeyboardInterrupt", 130, "giblet: stopped"),
         ("ValueError('a\\nb')", 1, "giblet: unexpected ValueError: a b; the same command with --debug shows where"),
         ("PermissionError(13, 'Permission denied', 'x/y')", 1, "giblet: x/y: Permission denied; give another path"),
         ("click.exceptions.Exit(7)", 7, ""),
@@ -343,6 +370,26 @@ def test_whatever_happens_is_one_line_and_an_exit_code(giblet, error, code, said
     lines = done.stderr.strip().splitlines()
     assert len(lines) == bool(said)
     assert "".join(lines).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("run", "giblet: stopped; the same command goes on from here"),
+        ("--debug ablate", "giblet: stopped; the same command goes on from here"),
+        ("run --overwrite", "; if the new run has begun, the same command without --overwrite goes on with it"),
+        ("lesion", "giblet: stopped"),
+        ("predict", "giblet: stopped"),
+        ("demo", "giblet: stopped"),
+    ],
+)
+def test_a_stopped_command_goes_on_only_where_it_says_so(here, monkeypatch, command, said):
+    def stop(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", stop)
+    (line,) = here(*command.split()).stderr.splitlines()
+    assert line.endswith(said)
 
 
 def test_a_pipe_that_closes_early_is_no_error(giblet):

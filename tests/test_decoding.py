@@ -135,7 +135,7 @@ FMRI = {
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "better than the best ridge (0.120; 90 % interval of the difference +0.050 to +0.110)"),
+        ({}, "better than the best ridge (0.120; 90% interval of the difference +0.050 to +0.110)"),
         ({"banded_r": 0.3, "gain_interval": [-0.2, -0.01]}, "worse than the best ridge (0.300"),
         (
             {"ridge_r": 0.19, "gain_interval": [-0.01, 0.03]},

@@ -437,6 +437,12 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[giblet]", *points, ""]))
 
 
+def test_the_lesson_on_plugins_is_as_short_as_it_says() -> None:
+    first, *_, last = [code for code in blocks(LESSON, "python") if code.startswith("# src/")]
+    assert len(re.findall(r"^.*\S", first, re.M)) == 10
+    assert len(last.splitlines()) == 40
+
+
 @pytest.mark.slow
 def test_the_lesson_on_plugins_works_step_by_step(tmp_path: Path) -> None:
     outputs = []

@@ -17,7 +17,7 @@ from giblet.media.examples import EXAMPLES as EXAMPLE_FILES
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(p.parent for p in (ROOT / "examples").glob("*/pyproject.toml"))
 BIN = Path(sys.executable).parent
-PUBLIC = {"", "types", "errors", "hookspecs", "modality", "alignment", "media", "nn", "testing"}
+PUBLIC = {"", "types", "errors", "hookspecs", "modality", "alignment", "media", "nn", "testing", "video"}
 """What a plugin may import of giblet, by the part after `giblet.`."""
 
 

@@ -58,6 +58,16 @@ def test_ssim_is_wangs_sum_over_windows():
     assert ssim(a, b) == pytest.approx(np.mean(values), abs=1e-4)
 
 
+def test_ssim_is_scikit_images():
+    from skimage.metrics import structural_similarity
+
+    as_published = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    for other in (OTHER, CLIP // 2 + OTHER // 2, np.full_like(CLIP, 99)):
+        lumas = ([f @ np.array([0.299, 0.587, 0.114]) for f in film] for film in (CLIP, other))
+        each = [structural_similarity(x, y, **as_published) for x, y in zip(*lumas, strict=True)]
+        assert ssim(CLIP, other) == pytest.approx(np.mean(each), abs=1e-6)
+
+
 def test_frames_below_the_window_have_no_ssim_and_the_rest():
     small, other = CLIP[:, :10], OTHER[:, :10]
     assert ssim(small, other) is None

@@ -16,8 +16,8 @@ from giblet.errors import DataError
 from giblet.media import audio_streams, read_frames, read_sound, video_streams, write_film, write_sound
 from giblet.media.panels import side_by_side
 from giblet.pipeline.prepare import Inputs
-from giblet.pipeline.reconstruct import VERSIONS
-from giblet.pipeline.screening import SOUND_HZ, finish_films, original_sound
+from giblet.pipeline.reconstruct import WRITTEN
+from giblet.pipeline.screening import SOUND_HZ, finish_films, original_sound, read_all
 from giblet.plugins import Registry
 from giblet.types import Features, TRGrid
 from giblet.video import film_pictures
@@ -42,7 +42,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("größe 1")
     write_film(folder / "film.mp4", pictures(2 * N), RATE_HZ, CHIRP, SOUND_HZ)
     write_film(folder / "mute.mp4", pictures(2 * N), RATE_HZ)
-    for k, v in enumerate(("original", *VERSIONS)):
+    for k, v in enumerate(("original", *WRITTEN)):
         write_film(folder / "video" / f"{v}.mp4", pictures(level=20 * k), RATE_HZ)
         write_sound(folder / "audio" / f"{v}.wav", tone(300 + 100 * k), 16_000)
     return folder
@@ -85,8 +85,8 @@ def require_equal_lengths(path: Path) -> None:
 
 def test_films_have_the_sound_that_was_read_back(made, tmp_path):
     sound, folder = finished(made, tmp_path, "film.mp4", "reconstructed")
-    assert sound == {"original": "original", **dict.fromkeys(VERSIONS, "reconstructed"), "side_by_side": "original"}
-    for k, v in enumerate(VERSIONS, 1):
+    assert sound == {"original": "original", **dict.fromkeys(WRITTEN, "reconstructed"), "side_by_side": "original"}
+    for k, v in enumerate(WRITTEN, 1):
         assert pitch_hz(folder / "video" / f"{v}.mp4") == pytest.approx(300 + 100 * k, abs=2)
     for path in (folder / "video/original.mp4", folder / "video/measured.mp4", folder / "side_by_side.mp4"):
         require_equal_lengths(path)
@@ -108,7 +108,9 @@ def test_without_a_plugin_of_sound_films_have_the_original(made, tmp_path):
 @pytest.mark.parametrize(("film", "setting"), [("mute.mp4", "reconstructed"), ("film.mp4", "none")])
 def test_films_may_be_silent(made, tmp_path, film, setting):
     sound, folder = finished(made, tmp_path, film, setting, audio=False)
+    why = sound.pop("note", "")
     assert set(sound.values()) == {"none"}
+    assert ("has no sound stream" in why) == (setting != "none")
     assert not audio_streams(folder / "video/measured.mp4")
     assert not audio_streams(folder / "side_by_side.mp4")
 
@@ -126,11 +128,51 @@ def test_films_that_are_not_there_are_not_finished(tmp_path):
 
 
 def test_sound_that_begins_late_is_preceded_by_silence_and_none_after_its_end(made):
-    late = original_sound(study(made / "film.mp4"), inputs(start_s=-6), 60)
+    late, _ = original_sound(study(made / "film.mp4"), inputs(start_s=-6), 60)
     assert len(late) == TRS * SOUND_HZ
     assert not late[: 2 * SOUND_HZ].any()
     assert np.corrcoef(late[2 * SOUND_HZ :, 0], CHIRP[: 2 * SOUND_HZ])[0, 1] > 0.99
-    assert original_sound(study(made / "film.mp4"), inputs(start_s=100), 60) is None
+    none, why = original_sound(study(made / "film.mp4"), inputs(start_s=100), 60)
+    assert none is None
+    assert "has no sound between 104 and 108 s" in why
+
+
+def test_a_damaged_soundtrack_is_none_and_it_is_said_why(made, tmp_path):
+    (tmp_path / "film.wav").write_bytes(b"RIFF")
+    shutil.copytree(made / "video", tmp_path / "video")
+    films = study(tmp_path / "film.wav", video=made / "film.mp4", audio=tmp_path / "film.wav")
+    sound = finish_films(films, inputs(), EvaluateConfig(), tmp_path)
+    assert "film.wav cannot be read as a film or sound" in sound.pop("note")
+    assert set(sound.values()) == {"none"}
+
+
+def two_streams(path: Path) -> Path:
+    """Sound in mono, and then, marked default, the same in stereo with one side silent."""
+    import av
+    from av.stream import Disposition
+
+    with av.open(str(path), "w") as out:
+        tracks = [out.add_stream("pcm_s16le", rate=SOUND_HZ, layout=layout) for layout in ("mono", "stereo")]
+        tracks[0].disposition, tracks[1].disposition = Disposition(0), Disposition.default
+        for track, channels in zip(tracks, (1, 2), strict=True):
+            block = np.zeros((1, SOUND_HZ * channels), np.int16)
+            block[0, ::channels] = CHIRP[:SOUND_HZ] * 32_767
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout=track.layout.name)
+            frame.sample_rate = SOUND_HZ
+            out.mux(track.encode(frame))
+            out.mux(track.encode(None))
+    return path
+
+
+def test_sound_has_the_channels_of_the_stream_that_is_read(tmp_path):
+    path = two_streams(tmp_path / "two.mkv")
+    assert [s.channels for s in audio_streams(path)] == [1, 2]
+    assert [s.default for s in audio_streams(path)] == [False, True]
+    sound, why = read_all(path)
+    assert (sound.shape[1], why) == (2, "")
+    assert np.abs(sound[:, 0]).max() > 0.2
+    assert not sound[:, 1].any()
+    assert read_all(path, "0")[0].shape[1] == 1
 
 
 def test_side_by_side_shows_every_film_under_its_name(made, tmp_path):

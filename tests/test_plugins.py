@@ -97,7 +97,12 @@ def decode(modality, spec, width):
     return None
 
 
+def misspelt():
+    compile("def extract(:\n", "/here/giblet_toy/__init__.py", "exec")
+
+
 BROKEN = {
+    "syntax": (misspelt, "SyntaxError: invalid syntax, /here/giblet_toy/__init__.py, line 1"),
     "import": (fails, "ImportError: No module named 'nowhere' and a second line"),
     "exit": (exits, "SystemExit: no licence"),
     "hook": (module(Toy, register_modalitys=register_modalitys), "no hook 'register_modalitys'; did you mean"),
@@ -125,9 +130,7 @@ def test_a_broken_plugin_is_explained_and_harms_nobody(what):
     assert said in registry.load("toy_one").error
     assert "\n" not in registry.load("toy_one").error
     assert registry.plugins["toy_one"].modalities == {}
-    with pytest.raises(
-        PluginError, match=r"plugin 'toy_one' of giblet-toy 1\.2 does not load: .*; reinstall or remove"
-    ):
+    with pytest.raises(PluginError, match=r"plugin 'toy_one' of giblet-toy 1\.2 does not load: .*; mend or remove"):
         registry.modality_class("toy_one")
     assert registry.modality_class("toy_two") is Other
     values = stages.extract(registry, Other(), Source("anywhere")).values

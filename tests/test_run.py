@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from giblet.cli import main
 from giblet.media import read_sound, write_film
-from giblet.pipeline.reconstruct import VERSIONS
+from giblet.pipeline.reconstruct import VERSIONS, WRITTEN
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,10 @@ def test_a_run_leaves_what_it_promises(run):
             assert (run / "reconstructions" / kind / f"{condition}.{suffix}").stat().st_size > 0
     assert metrics["seed"] == 0
     assert metrics["versions"]["torch"]
-    assert (run / "report.html").stat().st_size > 10_000
+    page = (run / "report.html").read_text("utf-8")
+    sections = {"key", "inputs", "training", "fmri", "variance", "decoding", "video", "audio", "text"}
+    assert set(re.findall(r'<section id="(\w+)"', page)) == sections | {"smuggling", "settings", "cite"}
+    assert 'aria-label="Alignment. ' in page
     assert len(list((run / "predictions").iterdir())) == PEOPLE
 
 
@@ -114,7 +117,7 @@ def test_reconstructed_sound_is_as_long_as_its_stretch(run):
 
 def test_films_are_scored_sought_and_heard(run):
     film = json.loads((run / "metrics.json").read_text())["video"]
-    assert set(film["sound"]) == {"original", *VERSIONS, "side_by_side"}
+    assert set(film["sound"]) == {"original", *WRITTEN, "side_by_side"}
     assert film["sound"]["measured"] == "reconstructed"
     assert film["measured"]["n_trs"] + film["measured"]["n_trs_at_cuts"] == 12 / TR_S
     found = film["retrieval"]

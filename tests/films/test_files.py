@@ -154,6 +154,17 @@ def test_holes_move_nothing(films, tmp_path):
     assert set(got.ticks.tolist()) <= set(times)
 
 
+def test_a_stream_that_nothing_decodes_is_listed_and_refused(films, tmp_path):
+    film = films.encode(tmp_path / "f.mkv", films.pictures(4), "ffv1", "bgr0")
+    content = film.read_bytes()
+    assert content.count(b"V_FFV1") == 1
+    (tmp_path / "unknown.mkv").write_bytes(content.replace(b"V_FFV1", b"V_XXXX"))
+    (found,) = video_streams(tmp_path / "unknown.mkv")
+    assert (found.codec, found.width, found.default) == ("unknown", None, True)
+    with pytest.raises(DataError, match="no decoder for video stream 0"):
+        films.whole(tmp_path / "unknown.mkv")
+
+
 def test_a_film_of_packets_that_do_not_decode_is_refused(films, tmp_path):
     film = films.encode(tmp_path / "f.avi", films.pictures(4), "ffv1", "bgr0")
     content = bytearray(film.read_bytes())

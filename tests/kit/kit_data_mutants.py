@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 from giblet import Features, TRGrid
-from kit_good import RATE_HZ, Good, GoodEvents
+from kit_good import RATE_HZ, Good, GoodEvents, GoodSound
 
 
 class BadName(Good):
@@ -244,8 +244,85 @@ class Dropping(Good):
         return super().reconstruct(replace(features, values=features.values[:-1], ticks=features.ticks[:-1]), out)
 
 
+class Restarting(GoodSound):
+    """Counts the time of each chunk from its start."""
+
+    def extract(self, source):
+        for chunk in super().extract(source):
+            yield replace(chunk, ticks=chunk.ticks - chunk.ticks[0])
+
+
+class Centred(GoodSound):
+    """Takes the mean of each chunk away."""
+
+    def extract(self, source):
+        for chunk in super().extract(source):
+            yield chunk.with_values(chunk.values - chunk.values.mean())
+
+
+class DoubleTime(GoodSound):
+    def extract(self, source):
+        for chunk in super().extract(source):
+            yield replace(chunk, ticks=2 * chunk.ticks)
+
+
+class Late(GoodSound):
+    def extract(self, source):
+        for chunk in super().extract(source):
+            yield replace(chunk, ticks=chunk.ticks + 5000)
+
+
+class Misspelt(Good):
+    def lose(self, prediction, target):
+        return super().loss(prediction, target)
+
+
+class Sumary(Good):
+    def sumary(self, aligned):
+        return super().summary(aligned)
+
+
+class Line(Good):
+    """Numbers, not frames of one number."""
+
+    def extract(self, source):
+        for chunk in super().extract(source):
+            yield chunk.with_values(chunk.values[:, 0])
+
+
+class FillingHoles(Good):
+    """Gives a TR that has none the sample before it, if there is one on both sides."""
+
+    def align(self, features, grid):
+        aligned = super().align(features, grid)
+        count = aligned.count.copy()
+        for k in range(1, grid.n_trs - 1):
+            if not count[k] and count[k - 1] and count[k + 1]:
+                count[k] = 1
+        return replace(aligned, count=count)
+
+
+class Cutting(Good):
+    """Refuses every cut: nothing is tried, and the check says so."""
+
+    def extract(self, source):
+        from giblet import DataError
+
+        if source.start_s is not None or source.stop_s is not None:
+            raise DataError("no cuts")
+        yield from super().extract(source)
+
+
+class Whole(Good):
+    """Gives the whole for every cut."""
+
+    def extract(self, source):
+        yield from super().extract(replace(source, start_s=None, stop_s=None))
+
+
 ALIGN, SHIFT, MISSING = "align_conserves_frames", "shifting_the_clock_shifts_the_rows", "missing_time_is_masked"
 DETERMINED, WORKER = "extract_is_deterministic", "extract_in_a_worker"
+CLOCK, CHUNKS = "times_are_the_recordings", "chunks_do_not_matter"
 STORE, PIECES, BACK = "features_survive_the_store", "pieces_join_to_the_whole", "reconstruct_comes_back"
 
 MUTANTS = [
@@ -255,6 +332,8 @@ MUTANTS = [
     (Rounding, "settings_round_trip", "must equal the original", []),
     (Unpicklable, "picklable", "cannot pickle this modality", [WORKER]),
     (Amnesiac, "picklable", "comes back from pickle is another", []),
+    (Misspelt, "methods_are_spelt", "did you mean 'loss'?", []),
+    (Sumary, "methods_are_spelt", "did you mean 'summary'?", []),
     (Salted, WORKER, "a worker extracts something else", [BACK]),
     (FitChanges, "fit_returns_a_copy", "fit changed the modality", []),
     (FitDraws, "fit_returns_a_copy", "fit learned something else the second time", []),
@@ -264,6 +343,12 @@ MUTANTS = [
     (FloatTimes, "times_increase", "ticks must be int64, not float64", None),
     (FloatBase, "times_increase", "timebase is 0.1", None),
     (Backwards, "times_increase", "go backwards", None),
+    (DoubleTime, CLOCK, "seconds from the file's start", None),
+    (Late, CLOCK, "seconds from the file's start", None),
+    (Restarting, CHUNKS, "samples at other times", None),
+    (Centred, CHUNKS, "give other values", None),
+    (Line, "values_are_finite", "give [N, 1]", None),
+    (FillingHoles, MISSING, "align filled a TR", [ALIGN]),
     (Holes, "values_are_finite", "features must be finite", None),
     (Nothing, "values_are_finite", "the source gave no features", None),
     (Huge, "chunks_are_small", "a chunk of 65 MB", None),

@@ -55,6 +55,18 @@ class Three(Net):
         return super().forward(x, mask)[:, None]
 
 
+class Wide(Net):
+    def __init__(self, spec, width):
+        super().__init__(spec, width + 1)
+
+
+class Constant(Net):
+    """Sees the mask only."""
+
+    def forward(self, x, mask):
+        return super().forward(mask[..., None].expand_as(x), mask)
+
+
 class Squashing(Net):
     def forward(self, x, mask):
         x *= mask[..., None]
@@ -177,6 +189,8 @@ MUTANTS = [
     (FewClasses, "spec_describes_the_features", "num_classes is 7, but there is class 7", None),
     (FloatClasses, "spec_describes_the_features", "num_classes is set, but the values are float32", None),
     (with_encoder(Three, "Three"), SHAPES, "encode must give [n, width], not (", None),
+    (with_encoder(Wide, "Wide"), SHAPES, "encode gave codes of 17 numbers, asked for 16", None),
+    (with_encoder(Constant, "Constant"), "codes_follow_the_frames", "it must read x", []),
     (OneFrameShort, SHAPES, "decode gave (1, 14, 3) for (1, 15, 3)", None),
     (with_encoder(Averaging, "Averaging"), MIX, "influence each other in the encoder", [GRADIENT]),
     (with_encoder(lambda s, w: Net(s, w, nn.BatchNorm1d(w)), "Normed"), MIX, "BatchNorm mixes the rows", None),

@@ -4,7 +4,7 @@ import kit_data_mutants
 import kit_net_mutants
 import pytest
 from giblet.testing import Case, checks_for, name_of, run_checks
-from kit_good import Good, GoodBrain, GoodClasses, GoodEvents
+from kit_good import Good, GoodBrain, GoodClasses, GoodEvents, GoodSound
 
 MUTANTS = kit_data_mutants.MUTANTS + kit_net_mutants.MUTANTS
 APART = {"light_import", "extract_in_a_worker"}
@@ -17,7 +17,7 @@ def failures(modality, but=APART, only=None):
     return {o.check: o.failure for o in run_checks(Case(modality), checks) if o.failure}
 
 
-@pytest.mark.parametrize("cls", [GoodEvents, GoodClasses, GoodBrain])
+@pytest.mark.parametrize("cls", [GoodEvents, GoodClasses, GoodBrain, GoodSound])
 def test_what_is_right_passes(cls):
     assert failures(cls()) == {}
 
@@ -31,6 +31,17 @@ def test_a_mutant_is_caught_by_its_check_and_by_no_other(mutant, check, said, al
     found = failures(mutant(), APART - {check}, only=check if also is None else None)
     assert said in found.pop(check, "it passed")
     assert found.keys() <= set(also or [])
+
+
+@pytest.mark.parametrize(
+    ("cls", "said"),
+    [(kit_data_mutants.Cutting, "a cut is refused: no cuts"), (kit_data_mutants.Whole, "gives the whole")],
+)
+def test_where_nothing_can_be_tried_it_is_no_pass(cls, said):
+    checks = [c for c in checks_for(cls()) if name_of(c) == "pieces_join_to_the_whole"]
+    (outcome,) = run_checks(Case(cls()), checks)
+    assert outcome.failure is None
+    assert said in outcome.not_tried
 
 
 def test_every_check_has_a_mutant():

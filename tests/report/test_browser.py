@@ -1,119 +1,15 @@
-"""The page in a real browser: headless Chromium, driven by its DevTools protocol over a pipe."""
+"""The page in a real browser: does it open, fit, stand out, and can it be read without a mouse or a screen?"""
 
 from __future__ import annotations
 
 import base64
-import json
-import os
-import select
-import shutil
-import subprocess
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
+from page_browser import NEEDS_CHROMIUM, TAB, Browser
 
-CHROMIUM = shutil.which("chromium")
-MAY_SKIP = CHROMIUM is None and "GIBLET_REQUIRE_ALL" not in os.environ
-pytestmark = pytest.mark.skipif(MAY_SKIP, reason="no chromium here: the page was not tried in a browser")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync --mute-audio "
-    "--disable-background-networking --disable-component-update --remote-debugging-pipe"
-)
-PATIENCE_S = 60
-TAB, HOME, ENTER, SPACE = ("Tab", 9, ""), ("Home", 36, ""), ("Enter", 13, "\r"), (" ", 32, " ")
-RIGHT, DOWN = ("ArrowRight", 39, ""), ("ArrowDown", 40, "")
-
-
-class Browser:
-    """Commands go to the browser's descriptor 3, answers and events come from its 4; a zero byte ends each."""
-
-    def __init__(self, profile: Path) -> None:
-        theirs, self.out = os.pipe()
-        self.back, their_out = os.pipe()
-        command = f'exec "{CHROMIUM}" {FLAGS} --user-data-dir="{profile}" 3<&{theirs} 4>&{their_out} 2>/dev/null'
-        self.process = subprocess.Popen(["bash", "-c", command], pass_fds=(theirs, their_out))
-        os.close(theirs)
-        os.close(their_out)
-        self.number, self.buffer, self.session = 0, b"", None
-        self.events: list[dict[str, Any]] = []
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.send(f"{domain}.enable")
-
-    def close(self) -> None:
-        self.session = None
-        self.send("Browser.close")
-        self.process.wait(PATIENCE_S)
-        os.close(self.out)
-        os.close(self.back)
-
-    def send(self, method: str, **params: Any) -> Any:
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        os.write(self.out, json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0")
-        while (answer := self.receive()).get("id") != self.number:
-            pass
-        assert "error" not in answer, (method, answer["error"])
-        return answer["result"]
-
-    def receive(self) -> dict[str, Any]:
-        while b"\0" not in self.buffer:
-            assert select.select([self.back], [], [], PATIENCE_S)[0], "the browser is silent"
-            more = os.read(self.back, 1 << 20)
-            assert more, "the browser has ended"
-            self.buffer += more
-        message, _, self.buffer = self.buffer.partition(b"\0")
-        parsed: dict[str, Any] = json.loads(message)
-        self.events += [parsed] if "method" in parsed else []
-        return parsed
-
-    def open(self, page: Path) -> None:
-        self.send("Page.navigate", url=page.as_uri())
-        while not any(e["method"] == "Page.loadEventFired" for e in self.events):
-            self.receive()
-
-    def show(
-        self, width: int = 1000, scheme: str = "light", media: str = "screen", motion: str = "no-preference"
-    ) -> None:
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
-        )
-        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
-        features = [{"name": k, "value": v} for k, v in wanted.items()]
-        self.send("Emulation.setEmulatedMedia", media=media, features=features)
-
-    def run(self, code: str) -> Any:
-        """The value of an expression; promises are waited for."""
-        done = self.send("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True, userGesture=True)
-        assert "exceptionDetails" not in done, done["exceptionDetails"]
-        return done["result"].get("value")
-
-    def press(self, key: tuple[str, int, str]) -> None:
-        name, number, text = key
-        same = {"key": name, "code": "Space" if name == " " else name, "windowsVirtualKeyCode": number}
-        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **same)
-        self.send("Input.dispatchKeyEvent", type="keyUp", **same)
-
-    def wait(self, condition: str) -> bool:
-        """Whether an expression becomes true within seconds."""
-        again = "Date.now() - t > 8000 ? r(false) : setTimeout(f, 20)"
-        poll = f"const t = Date.now(), f = () => ({condition}) ? r(true) : {again};"
-        return bool(self.run(f"new Promise((r) => {{ {poll} f(); }})"))
-
-
-@pytest.fixture(scope="module")
-def page(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser that shows the page of a whole run; one for all tests, each of which sets what it needs."""
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    browser.show()
-    browser.open(written / "report.html")
-    yield browser
-    browser.close()
-
+pytestmark = NEEDS_CHROMIUM
 
 TROUBLE = {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}
 
@@ -122,23 +18,6 @@ def test_it_opens_without_an_error_or_a_request(page: Browser, written: Path) ->
     assert [e for e in page.events if e["method"] in TROUBLE] == []
     asked = [e["params"]["request"]["url"] for e in page.events if e["method"] == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith("data:")] == [(written / "report.html").as_uri()]
-
-
-PICTURES = """Promise.all([...document.querySelectorAll("img, image")].map((i) => {
-  const p = new Image(); p.src = i.src || i.href.baseVal; return p.decode().then(() => p.naturalWidth); }))"""
-MEDIA = "[...document.querySelectorAll('video, audio')]"
-FILMS = "[...document.querySelectorAll('video')]"
-
-
-def test_pictures_and_media_decode(page: Browser) -> None:
-    widths = page.run(PICTURES)
-    assert len(widths) > 20
-    assert min(widths) > 1
-    page.run(f"{MEDIA}.forEach((m) => {{ m.preload = 'auto'; m.load(); }})")
-    assert page.wait(f"{MEDIA}.every((m) => m.readyState >= 2 && !m.error)")
-    lengths = page.run(f"{MEDIA}.map((m) => m.duration)")
-    assert lengths == pytest.approx([2.4] * 5 + [3.0] * 5, abs=0.15)
-    assert page.run(f"{FILMS}.every((v) => v.videoWidth === 160 && v.videoHeight === 90)")
 
 
 UNFOLD = "document.querySelectorAll('details').forEach((d) => { d.open = true; })"
@@ -224,38 +103,6 @@ def test_the_tab_key_reaches_every_control_and_shows_where_it_is(page: Browser) 
             break
     assert page.run("controls.filter((c) => !reached.has(c)).map((c) => c.outerHTML.slice(0, 90))") == []
     assert page.run("dim") == 0
-
-
-def test_films_play_together_and_stop_by_keyboard(page: Browser) -> None:
-    page.show()
-    page.run("document.querySelector('.transport button').focus()")
-    page.press(ENTER)
-    assert page.wait(f"{FILMS}.every((v) => !v.paused && v.currentTime > 0.1)")
-    assert page.run("document.querySelector('.transport button').textContent") == "Pause all"
-    assert page.run(f"{FILMS}.filter((v) => !v.muted).length") == 1
-    page.press(SPACE)
-    assert page.wait(f"{FILMS}.every((v) => v.paused)")
-
-
-def test_films_are_searched_and_heard_by_keyboard(page: Browser) -> None:
-    page.run(f"{FILMS}.forEach((v) => v.pause())")
-    page.run("document.querySelector('.transport input').focus()")
-    page.press(HOME)
-    assert page.wait(f"{FILMS}.every((v) => v.currentTime === 0)")
-    for _ in range(40):
-        page.press(RIGHT)
-    assert page.wait(f"{FILMS}.every((v) => v.currentTime > 0.5)")
-    page.run("document.querySelector('.transport select').focus()")
-    page.press(DOWN)
-    assert page.wait(f"{FILMS}.findIndex((v) => !v.muted) === 1")
-
-
-def test_a_sound_plays_and_stops_by_keyboard(page: Browser) -> None:
-    page.run("document.querySelector('audio').focus()")
-    page.press(SPACE)
-    assert page.wait("document.querySelector('audio').currentTime > 0.05")
-    page.press(SPACE)
-    assert page.wait("document.querySelector('audio').paused")
 
 
 WIDER = "(b.scrollWidth > b.clientWidth + 1 || b.scrollHeight > b.clientHeight + 1)"

@@ -55,6 +55,22 @@ def test_a_plugin_cites_by_its_settings(weights: str, embedder: str | None) -> N
     assert [s.key for s in found] == ["reimers2019", *([embedder] if embedder else [])]
 
 
+@pytest.mark.parametrize(
+    ("plugin", "settings", "cited"),
+    [
+        ("video_2dcnn", {"features": "frames"}, set()),
+        ("video_2dcnn", {"features": "resnet50"}, {"10.1109/CVPR.2016.90"}),
+        ("video_s3d", {"weights": "none"}, {"10.1007/978-3-030-01267-0_19"}),
+        ("video_s3d", {"weights": "kinetics400"}, {"10.1007/978-3-030-01267-0_19", "10.48550/arXiv.1705.06950"}),
+    ],
+)
+def test_pretrained_weights_are_cited_when_they_are_used(plugin: str, settings: dict, cited: set[str]) -> None:
+    text = (ROOT / f"plugins/{plugin}/src/giblet_{plugin}/citations.bib").read_text("utf-8")
+    told = {"plugin": plugin, "settings": settings, "citations": text}
+    found = sources({}, {"modalities": {"video": told}}, [])
+    assert {s.fields["doi"] for s in found.get(plugin, [])} == cited
+
+
 def test_what_is_given_to_others_is_bibtex_without_our_own_fields() -> None:
     text = "@article{a,\n  author = {Doe, Jane and Roe, Ri},\n  title = {Why?},\n  journal = {J},\n  pages = {1--2},\n"
     source = next(parse(text + "  year = {2020},\n  when = {x},\n  note = {all}\n}\n"))

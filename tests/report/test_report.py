@@ -15,12 +15,14 @@ from giblet.errors import DataError
 from giblet.report import embedding, write_report
 from giblet.report.brain import Volume
 from giblet.report.markup import Html, number, tag
+from giblet.report.run_folder import RunFolder
+from giblet.report.sections import fmri, inputs, other, video
 from giblet.report.stills import frames_at
 from matplotlib.image import imread
 
 VOID = {"img", "input", "meta", "br", "link"}
 ALL = {"key", "inputs", "training", "fmri", "decoding", "video", "audio", "text"}
-ALL |= {"smuggling", "lesions", "settings", "cite"}
+ALL |= {"folds", "variance", "smuggling", "lesions", "settings", "cite"}
 
 
 class Page(HTMLParser):
@@ -63,6 +65,12 @@ def read(page: Path) -> tuple[str, Page]:
     return text, Page(text)
 
 
+def film_section(folder: Path) -> Page:
+    section = video.render(RunFolder.read(folder))
+    assert section is not None
+    return Page(section.body)
+
+
 def test_a_whole_run_gives_every_section_in_one_file_that_refers_to_nothing_outside(written: Path) -> None:
     text, page = read(written / "report.html")
     assert page.sections == ALL
@@ -71,7 +79,7 @@ def test_a_whole_run_gives_every_section_in_one_file_that_refers_to_nothing_outs
     assert all((written / unquote(a)).is_file() for a in outside)
     assert not re.search(r"""(src|poster|link href)\s*=\s*["']\s*(https?:)?//""", text)
     assert not re.search(r"url\(\s*['\"]?(?!#)|@import", text)
-    assert len(page.named("video")) == 5
+    assert len(page.named("video")) == 6
     assert len(page.named("audio")) == 5
     assert all(a["src"].startswith("data:") for a in page.named("video") + page.named("audio"))
 
@@ -107,10 +115,40 @@ def test_the_sentence_and_the_warnings_come_before_every_section(written: Path) 
     assert text.index("better than both ridges") < text.index("hardly decodable") < text.index("<section")
 
 
-def test_writing_again_gives_the_same_page_and_leaves_no_scraps(written: Path) -> None:
-    first = (written / "report.html").read_bytes()
-    assert write_report(written).read_bytes() == first
-    assert not list(written.rglob("*.part*"))
+def test_writing_again_gives_the_same_page_and_leaves_no_scraps(numbers_only: Path) -> None:
+    first = write_report(numbers_only).read_bytes()
+    assert write_report(numbers_only).read_bytes() == first
+    assert not list(numbers_only.rglob("*.part*"))
+
+
+def test_scores_are_called_what_they_are(written: Path) -> None:
+    text, _ = read(written / "report.html")
+    assert "Mean over 16 test clips of the share of other clips that each was told from" in text
+    assert "told right" not in text
+    assert "model r / ceiling, where the ceiling is at least 0.1" in text
+    assert "mean r over mean ceiling of those voxels only whose ceiling is at least 0.1" in text
+    assert "predicted brain" not in text
+    assert "90 %" not in text
+
+
+def test_a_run_of_an_older_giblet_says_why_its_alignment_is_not_drawn(numbers_only: Path) -> None:
+    def section() -> Page:
+        shown = inputs.render(RunFolder.read(numbers_only))
+        assert shown is not None
+        return Page(shown.body)
+
+    assert len(section().named("svg")) == 1
+    told = json.loads((numbers_only / "inputs.json").read_text())
+    del told["clocks"]
+    for row in told["streams"]:
+        del row["clock"], row["start_s"], row["stop_s"]
+    (numbers_only / "inputs.json").write_text(json.dumps(told))
+    page = section()
+    assert not page.named("svg")
+    assert any("an older giblet" in w for w in page.words)
+    assert "covered" not in page.words
+    assert "from (s)" not in page.words
+    assert "samples" in page.words
 
 
 def test_absent_parts_leave_no_shell(bare_folder: Callable[[dict[str, object]], Path]) -> None:
@@ -127,7 +165,9 @@ def test_no_fmri_at_all(bare_folder: Callable[[dict[str, object]], Path]) -> Non
 
 def test_parcels_without_a_mask_are_bars(numbers_only: Path) -> None:
     np.savez(numbers_only / "maps.npz", r_group=np.linspace(-0.1, 0.5, 40), ceiling_group=np.full(40, np.nan))
-    _, page = read(write_report(numbers_only))
+    section = fmri.render(RunFolder.read(numbers_only))
+    assert section is not None
+    page = Page(section.body)
     assert any((a["aria-label"] or "").startswith("Bars for each parcel") for a in page.named("svg"))
 
 
@@ -135,22 +175,22 @@ def test_another_kind_gets_its_scores_and_files(numbers_only: Path) -> None:
     metrics = json.loads((numbers_only / "metrics.json").read_text())
     metrics["eeg"] = metrics["audio"] | {"modality": "eeg_<new>"}
     (numbers_only / "metrics.json").write_text(json.dumps(metrics))
-    _, page = read(write_report(numbers_only))
-    assert "other" in page.sections
-    assert any("eeg_<new>" in w for w in page.words)
+    section = other.render(RunFolder.read(numbers_only))
+    assert section is not None
+    assert any("eeg_<new>" in w for w in Page(section.body).words)
 
 
-def test_large_files_are_linked_and_it_is_said(light_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_linked_and_it_is_said(media_only: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "FILE_LIMIT", 50_000)
-    _, page = read(write_report(light_folder))
+    page = film_section(media_only)
     assert "reconstructions/video/measured.mp4" in {a["src"] for a in page.named("video")}
     assert any("only while they lie beside it" in w and "measured.mp4" in w for w in page.words)
 
 
-def test_a_broken_film_is_named_and_the_rest_is_shown(light_folder: Path) -> None:
-    (light_folder / "reconstructions/video/predicted.mp4").write_bytes(b"no film")
-    _, page = read(write_report(light_folder))
-    assert len(page.named("video")) == 4
+def test_a_broken_film_is_named_and_the_rest_is_shown(media_only: Path) -> None:
+    (media_only / "reconstructions/video/predicted.mp4").write_bytes(b"no film")
+    page = film_section(media_only)
+    assert len(page.named("video")) == 5
     assert any("predicted.mp4 cannot be read" in w for w in page.words)
 
 
@@ -165,10 +205,10 @@ def test_torn_json_is_refused_by_name(numbers_only: Path) -> None:
         write_report(numbers_only)
 
 
-def test_stills_are_what_is_on_screen_at_that_moment(light_folder: Path) -> None:
+def test_stills_are_what_is_on_screen_at_that_moment(media_only: Path) -> None:
     from giblet.media import read_frames
 
-    film = light_folder / "reconstructions/video/original.mp4"
+    film = media_only / "reconstructions/video/original.mp4"
     frames = np.concatenate([c.values for c in read_frames(film, 160, 90)])
     shown = frames_at(film, [0.0, 0.1, 1.0, 99.0])
     for frame, index in zip(shown, [0, 1, 12, 29], strict=True):

@@ -49,7 +49,7 @@ def section(folder: Path, film: dict[str, object], films: bool = True) -> str:
 
 def test_the_side_by_side_film_comes_first_and_films_say_their_sound(tmp_path):
     body = section(tmp_path, scores())
-    assert body.count("<video") == 1 + 5  # the shifted control is scored, not shown
+    assert body.count("<video") == 1 + 5  # an older run has the shifted control as a film, too: it is not shown
     assert body.index("reconstructions side by side") < body.index('"Film, original"')
     assert body.count("with the sound read back in the same way") == 4
     assert body.count("with the original&#x27;s sound") == 2
@@ -62,10 +62,11 @@ def test_scores_stand_beside_their_controls_and_cuts_apart(tmp_path):
     assert plain < cuts
     assert "38 of them, 30 with motion" in body[plain:cuts]
     assert "2 of them, 1 with motion" in body[cuts:]
-    for column in ("round trip", "from measured scan", "training mean", "permuted scan"):
+    for column in ("round trip", "from the measured scan", "training mean", "permuted"):
         assert column in body[plain:cuts]
     assert "0.555" in body[plain:cuts]
-    assert "shifted by 30 s" in body
+    assert "its end put before its beginning" in body
+    assert "here by 30 s." in body
 
 
 def test_chance_and_set_size_stand_below_what_was_found(tmp_path):
@@ -89,3 +90,10 @@ def test_a_broken_film_is_left_out(tmp_path):
     assert shown is not None
     assert shown.body.count("<video") == 5
     assert "the sound" not in shown.body
+
+
+def test_why_there_is_no_sound_is_said(tmp_path):
+    silent = dict.fromkeys([*VERSIONS, "original", "side_by_side"], "none") | {"note": "film.mp4 has no sound stream"}
+    body = section(tmp_path, scores() | {"sound": silent})
+    assert "The original&#x27;s sound could not be had: film.mp4 has no sound stream." in body
+    assert "without sound" in body

@@ -160,6 +160,11 @@ class Modality(BaseModel, ABC):
         """
         raise ConfigError(f"{self.name} only encodes: {out.name} cannot be played back; choose another {self.kind}")
 
+    @property
+    def how(self) -> str:
+        """How `reconstruct` works, for the report: a vocoder's name, or why nothing can be played. Default: nothing."""
+        return ""
+
     def can_reconstruct(self) -> bool:
         """Whether this modality, with its settings, turns its features back into a file."""
         return type(self).reconstruct is not Modality.reconstruct

@@ -88,7 +88,7 @@ def checked_chunks(modality: Modality, source: Source) -> Iterator[Features]:
     Raises
     ------
     PluginError
-        If it yields something other than features, or gives no chunks to go through.
+        If it yields something other than features of numbers [N, *S], or gives no chunks to go through.
     """
     from giblet.types import Features
 
@@ -98,6 +98,10 @@ def checked_chunks(modality: Modality, source: Source) -> Iterator[Features]:
     for chunk in given:
         if not isinstance(chunk, Features):
             raise PluginError(f"{modality.name}: extract must yield Features, not {type(chunk).__name__}")
+        if chunk.values.ndim < 2:
+            raise PluginError(f"{modality.name}: values are {chunk.values.shape}; a frame needs a shape: give [N, 1]")
+        if chunk.values.dtype.kind not in "biuf":
+            raise PluginError(f"{modality.name}: values are {chunk.values.dtype}; give real numbers, such as float32")
         yield chunk
 
 
@@ -202,9 +206,7 @@ class Registry:
             )
         plugin = self.load(name)
         if plugin.error:
-            raise PluginError(
-                f"plugin {name!r} of {plugin.owner} does not load: {plugin.error}; reinstall or remove it"
-            )
+            raise PluginError(f"plugin {name!r} of {plugin.owner} does not load: {plugin.error}; mend or remove it")
         return plugin.modalities[name]
 
     def modality(self, name: str, **settings: Any) -> Modality:
@@ -233,6 +235,8 @@ def _plugin(point: EntryPoint) -> Plugin:
 
 def _explain(error: BaseException) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError) and error.filename:  # its own text has the file's name without its folder
+        return f"{type(error).__name__}: {error.msg}, {error.filename}, line {error.lineno}"
     return text if isinstance(error, GibletError) else f"{type(error).__name__}: {text}"
 
 

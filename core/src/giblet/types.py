@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ TemporalModule = Literal["mean", "multiscale", "hierarchical", "multiscale+hiera
 """What may pool the frames of a TR into its code (`giblet.nn.build_temporal`)."""
 Temporal = Literal["own", "mean", "multiscale", "hierarchical", "multiscale+hierarchical"]
 """A plugin's setting `temporal`: the way that its net has of its own, or one of the modules."""
+TEMPORAL_MODULES: tuple[str, ...] = get_args(Temporal)
+"""The values of `temporal`, for those who choose among them."""
 Progress = Callable[[str, int, int], None]
 """Called as `(stage, done, total)` while something long goes on."""
 
@@ -47,8 +49,22 @@ def seconds(value: float | str | Fraction) -> Fraction:
     """
     try:
         return value if isinstance(value, Fraction) else Fraction(str(value))
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         raise DataError(f"{value!r} is not a time in seconds; give a finite number such as 1.5") from None
+
+
+def positive_seconds(value: float | str | Fraction, what: str) -> Fraction:
+    """The same of a length of time; `what` it is, for the error.
+
+    Raises
+    ------
+    DataError
+        If the value is not a finite number above 0.
+    """
+    found = seconds(value)
+    if found <= 0:
+        raise DataError(f"{what} of {float(found):g} s is not positive; give a time above 0")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 from giblet.errors import ConfigError, DataError, WeightsError
-from giblet.testing import NETS, Case, checks_for
+from giblet.testing import NETS, Case, checks_for, run_checks
 from giblet.types import Features, FeatureSpec, Source, TRGrid, seconds
 from giblet_audio_encodec import AudioEncodec
 from giblet_audio_encodec.codec import Codec, load_codec
@@ -36,7 +36,8 @@ def case(encodec, wav) -> Case:
 
 @pytest.mark.parametrize("check", checks_for(AudioEncodec()), ids=lambda c: c.__name__)
 def test_conformance(check, case):
-    check(case)
+    (outcome,) = run_checks(case, [check])
+    assert outcome.failure is None
 
 
 @pytest.mark.parametrize("temporal", ["mean", "multiscale", "hierarchical", "multiscale+hierarchical"])

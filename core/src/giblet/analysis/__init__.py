@@ -1,7 +1,8 @@
 """What a score means: scores with their ceilings and nulls, linear baselines, identification, and metrics by kind.
 
 Cheap to import: numpy only; scipy and himalaya are imported by the functions that need them.
-`giblet.analysis.video`, `.audio` and `.text` each offer `metrics(original, reconstruction)` for their kind.
+`giblet.analysis.video`, `.audio` and `.text` each offer `compare(versions, files, counts)`: every version of a block of
+their kind against the original.
 """
 
 from giblet.analysis.baselines import RidgeResult, banded_ridge, blocked_folds, delay, fir_ridge, training_mean

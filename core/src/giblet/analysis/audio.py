@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from giblet.analysis.scores import Real, pearson
 from giblet.errors import DataError
 from giblet.media import read_sound
-from giblet.types import Features, Float
+from giblet.types import Features, Float, Int
 
 PLAYED_HZ = 16_000
 MAX_DB = 100.0
@@ -25,11 +26,20 @@ def metrics(original: Float, reconstruction: Float, rate_hz: int = 16_000) -> di
     }
 
 
-def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:
-    """`metrics` of two sounds as they are played: both files at 16 kHz, cut to the shorter one."""
-    a, b = (_played(path) for path in (original_file, made_file))
-    n = min(len(a), len(b))
-    return metrics(a[:n], b[:n], PLAYED_HZ)
+def compare(
+    versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int
+) -> Mapping[str, Mapping[str, float | None]]:
+    """`metrics` of each version against the `original` as they are played: files at 16 kHz, cut to the shortest.
+
+    `permuted` has no file: it is what is heard of `measured`, shifted in a circle by half of the TRs, as many as
+    `counts` [T] has entries. To shift TRs and then make sound of them differs at the seams only.
+    """
+    played = {v: _played(path) for v, path in files.items()}
+    n = min(map(len, played.values()))
+    sounds = {v: x[:n] for v, x in played.items()}
+    if "permuted" in versions:
+        sounds["permuted"] = np.roll(sounds["measured"], round(n * (len(counts) // 2) / len(counts)))
+    return {v: metrics(sounds["original"], sounds[v], PLAYED_HZ) for v in versions if v != "original"}
 
 
 def _played(path: Path) -> Real:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,13 @@ def metrics(original: Float, reconstruction: Float, texts: Sequence[str] | None 
     return {"cosine": centred_cosine(original, reconstruction), **retrieval(original, reconstruction, texts)}
 
 
-def compare(original: Features, made: Features, original_file: Path, made_file: Path) -> dict[str, float]:
-    """`metrics` of two sets of embeddings given as features; the files are not needed."""
-    flat = [np.asarray(f.values).reshape(len(f.values), -1) for f in (original, made)]
-    return metrics(flat[0], flat[1], original.attrs.get("texts"))
+def compare(
+    versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int
+) -> Mapping[str, Mapping[str, float | None]]:
+    """`metrics` of each version against the `original`, as features; files and samples a TR are not needed."""
+    flat = {v: np.asarray(f.values).reshape(len(f.values), -1) for v, f in versions.items()}
+    original, texts = flat.pop("original"), versions["original"].attrs.get("texts")
+    return {v: metrics(original, made, texts) for v, made in flat.items()}
 
 
 def _same_shape(a: Float, b: Float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,14 @@ from giblet.api.choice import TABLES
 from giblet.api.extracted import html_table
 from giblet.api.progress import progress_bars
 from giblet.api.request import Request, Settings, require_scans
-from giblet.api.studies import FilePath, as_study
+from giblet.api.studies import FilePath, as_study, names_of
 from giblet.config import nested
 from giblet.data.study import Study
+from giblet.errors import ConfigError
+from giblet.types import TEMPORAL_MODULES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-MODULES = ("own", "mean", "multiscale", "hierarchical", "multiscale+hierarchical")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,8 +52,8 @@ def ablate(
     out: FilePath = "out/ablate",
     *,
     seeds: int = 3,
-    modules: Sequence[str] | None = None,
-    vary: Mapping[str, Sequence[Any]] | None = None,
+    modules: str | Sequence[str] | None = None,
+    vary: Mapping[str, Any] | None = None,
     settings: Settings | None = None,
     quiet: bool = False,
     command: str = "giblet.ablate(...)",
@@ -72,7 +72,7 @@ def ablate(
     modules
         Temporal modules to compare; without `vary`, all of them.
     vary
-        Settings to compare, for example `{"train.brain_grad": [0, 1]}`; several make a grid.
+        Settings to compare, for example `{"train.brain_grad": [0, 1]}`; several make a grid. A text is one value.
     settings
         Settings of every training.
     quiet
@@ -87,14 +87,19 @@ def ablate(
     GibletError
         If a name or value cannot be meant, or anything that a training needs cannot be had; what is done stays.
     """
+    from giblet.api.fitting import tell
     from giblet.pipeline.ablate import Ablation
     from giblet.pipeline.ablate import ablate as run_all
     from giblet.report.ablation import draw_ablation
 
+    if seeds < 1:
+        raise ConfigError(f"seeds = {seeds} trains nothing; give at least 1")
     request = Request.of(plugins, settings)
     variants = variants_of(request, modules, vary)
-    found, place = as_study(study), Path(out)
-    ablation = Ablation(found, request.fitting(found), request.settings, variants, range(seeds), place)
+    given, place = as_study(study), Path(out)
+    found, config = request.of_study(given)
+    tell(found.notes[len(given.notes) :])
+    ablation = Ablation(found, config.modalities, request.settings, variants, range(seeds), place)
     with progress_bars(quiet=quiet) as progress:
         progress("check scans", 0, 1)
         require_scans(found)
@@ -104,7 +109,7 @@ def ablate(
 
 
 def variants_of(
-    request: Request, modules: Sequence[str] | None, vary: Mapping[str, Sequence[Any]] | None
+    request: Request, modules: str | Sequence[str] | None, vary: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
     """Every combination of what varies: temporal modules where they are asked for, or nothing else is.
 
@@ -118,10 +123,15 @@ def variants_of(
 
     given = dict(vary or {})
     nested(given, [*request.plugins, TABLES])  # says which section does not exist
-    axes = [axis_of(name, tuple(values)) for name, values in given.items()]
-    names = modules if modules is not None else () if axes else MODULES
+    axes = [axis_of(name, _values(several)) for name, several in given.items()]
+    names = TEMPORAL_MODULES if modules is None and not axes else names_of(modules or ())
     variants = grid_of([temporal_axis(names), *axes] if names else axes)
     registry = Registry.discover()
     for variant in variants:
         cell_config(request.plugins, request.settings, variant, 0, registry)
     return variants
+
+
+def _values(several: Any) -> tuple[Any, ...]:
+    """The values of a setting; a text, a mapping or a number is one."""
+    return tuple(several) if isinstance(several, Iterable) and not isinstance(several, str | Mapping) else (several,)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from giblet.api.progress import progress_bars
 from giblet.api.request import Request, Settings, registry_of_run, require_scans
 from giblet.api.run import Run, open_run
 from giblet.api.studies import FilePath, as_study
-from giblet.errors import ConfigError
 
 if TYPE_CHECKING:
     from giblet.api.extracted import Extracted
@@ -52,8 +52,8 @@ def extract(
     """
     from giblet.api.extracted import Extracted
 
-    request, found = Request.of(plugins, settings, seed=seed), as_study(study)
-    config = request.config(found)
+    request = Request.of(plugins, settings, seed=seed)
+    found, config = request.of_study(as_study(study))
     with progress_bars(quiet=quiet) as progress:
         progress("extract", 0, 1)
         from giblet.pipeline.prepare import extract_study
@@ -93,7 +93,7 @@ def fit(
     plumbing
         Train and score on the same TRs, labelled so; for data too short to split.
     overwrite
-        Throw away what `out` holds of another run.
+        Throw away the run that `out` holds, when the new one begins; what giblet did not write is never thrown away.
     quiet
         Show no progress.
     command
@@ -104,18 +104,21 @@ def fit(
     Raises
     ------
     GibletError
-        If anything asked for does not exist, the folder holds another run, or the study cannot be split.
+        If anything asked for does not exist, the folder holds another run or (with `overwrite`) somebody else's files,
+        or the study cannot be split.
     """
+    from giblet.pipeline.overwriting import making_room
+
     request = Request.of(plugins, settings, seed=seed, plumbing=plumbing, folds=folds)
-    found, place = as_study(study), Path(out)
-    if overwrite:
-        discard(place, found)
-    call = command or _call(found, place, seed, settings, folds, plumbing, plugins)
-    with progress_bars(quiet=quiet) as progress:
+    given, place = as_study(study), Path(out)
+    call = command or _call(given, place, seed, settings, folds, plumbing, plugins)
+    room = making_room(place, given, request.settings) if overwrite else nullcontext()
+    with progress_bars(quiet=quiet) as progress, room:
         progress("check scans", 0, 1)
-        require_scans(found)
+        require_scans(given)
         progress("check scans", 1, 1)
-        _fit(found, request.config(found), place, call, progress)
+        found, config = request.of_study(given)
+        _fit(found, config, place, call, progress)
     return open_run(place)
 
 
@@ -136,30 +139,10 @@ def _fit(study: Study, config: RunConfig, out: Path, call: str, progress: Progre
     run_study(study, config, inputs, begin_run(out, study, config, inputs), call, progress)
 
 
-def tell(notes: list[str]) -> None:
+def tell(notes: Sequence[str]) -> None:
     """Say what was assumed, to whoever listens to the log `giblet`; a notebook shows it as it is."""
     for note in notes:
         LOG.warning("%s", note)
-
-
-def discard(out: FilePath, study: Study | None = None) -> None:
-    """Delete a run's folder, if it is one.
-
-    Raises
-    ------
-    ConfigError
-        If files of the study lie in it.
-    """
-    place = Path(out).absolute()
-    if not (place / "run.json").is_file():
-        return
-    if study is not None:
-        from giblet.pipeline.study_record import files_of
-
-        inside = [p for _, p in files_of(study) if p.absolute().is_relative_to(place)]
-        if inside:
-            raise ConfigError(f"{out} holds files of the study ({inside[0].name}) and is not thrown away; move them")
-    shutil.rmtree(place)
 
 
 def _call(

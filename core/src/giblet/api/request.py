@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from giblet.api.choice import NONE, TABLES, chosen_plugins
+from giblet.api.lacking import silent_kinds
 from giblet.config import RunConfig, build_config, nested
 from giblet.data.study import Study
 from giblet.errors import ConfigError
@@ -59,12 +60,38 @@ class Request:
         build_config(chosen, sections, seed=seed, plumbing=plumbing)
         return cls(chosen, frozenset(k for k, n in plugins.items() if n is not None), sections, seed, plumbing)
 
-    def config(self, study: Study) -> RunConfig:
-        """The config of a run of a study, without the kinds that it has no files of and nobody named."""
-        return build_config(self.fitting(study), self.settings, seed=self.seed, plumbing=self.plumbing)
+    def of_study(self, study: Study) -> tuple[Study, RunConfig]:
+        """The config of a run of a study, without the kinds that it lacks and nobody named, and the study that says so.
 
-    def fitting(self, study: Study) -> dict[str, str]:
-        """Plugins by kind; none for what no stimulus has and nobody named: what is named must be there."""
+        Raises
+        ------
+        DataError
+            If a film lacks what was asked for, or what other films of the study have.
+        """
+        there = self.among(study)
+        chosen = {k for k, n in there.items() if n != NONE} & {kind for s in study.stimuli for kind in s.files}
+        notes = silent_kinds(study, chosen, self.named)
+        plugins = {k: NONE if k in notes else n for k, n in there.items()}
+        config = build_config(plugins, self.settings, seed=self.seed, plumbing=self.plumbing)
+        return replace(study, notes=(*study.notes, *notes.values())), config
+
+    def check(self, study: Study, *, brain: bool) -> None:
+        """Refuse what could not be extracted or (`brain`) split, before any file of the study is there.
+
+        Raises
+        ------
+        ConfigError
+            If a kind that was named has no file, nothing is left, or the split is not possible.
+        """
+        from giblet.pipeline.folds import one_fold
+        from giblet.pipeline.prepare import check_plan
+
+        config = build_config(self.among(study), self.settings, seed=self.seed, plumbing=self.plumbing)
+        one_of_all = config.split.folds > 1 and config.split.fold is None
+        check_plan(study, one_fold(config, 1) if one_of_all else config, registry_of_run(), brain=brain)
+
+    def among(self, study: Study) -> dict[str, str]:
+        """Plugins by kind; none for what no stimulus has a file of and nobody named: what is named must be there."""
         there = {kind for s in study.stimuli for kind in s.files} | {"fmri"}
         return {k: n if k in there or k in self.named else NONE for k, n in self.plugins.items()}
 
@@ -104,6 +131,6 @@ def require_scans(study: Study) -> None:
 
     if not study.scans:
         raise ConfigError(
-            f"study {study.name!r} has no scans; give --bold FILES, or stop after the features with --extract-only"
+            f"study {study.name!r} has no scans; give --bold FILES, or extract its features alone (--extract-only)"
         )
     require_sound(study.scans)

@@ -1,118 +1,34 @@
-"""A run, opened: its figures, and its model for new films, new scans and lesions."""
+"""A run, opened, and used: for new films, new scans and lesions."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from giblet.api.extracted import html_table
+from giblet.api.opened import OpenedRun
 from giblet.api.progress import progress_bars
-from giblet.api.request import registry_of_run
-from giblet.api.studies import FilePath, Seconds, as_study, study_from_files
-from giblet.config import RunConfig
+from giblet.api.studies import FilePath, Seconds, as_study, names_of, study_from_files
 from giblet.data.study import Study
 from giblet.errors import ConfigError
+from giblet.types import positive_seconds
 from giblet.types import seconds as exact
 
 if TYPE_CHECKING:
     from giblet.api.results import Decoding, Lesion, Prediction
-    from giblet.pipeline.reopen import Reopened, ReopenedStudy
-    from giblet.types import Progress
+    from giblet.data.study import Stimulus
 
 SphereMm = tuple[float, float, float, float]
-SHOWN = ("r", "ridge_r", "banded_r", "hrf_banded_r", "hrf_group_r", "ceiling", "null_p95", "p")
 
 
-class Run:
+class Run(OpenedRun):
     """A run's folder. Its model is loaded when it is first used, and kept."""
-
-    def __init__(self, path: FilePath) -> None:
-        self.path = Path(path)
-        self._data: dict[Path, ReopenedStudy] = {}
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """Every figure of the report, as in `metrics.json`.
-
-        Raises
-        ------
-        ConfigError
-            If the run is not finished.
-        """
-        if not (self.path / "metrics.json").is_file():
-            raise ConfigError(f"{self.path} holds no finished run (no metrics.json); give the --out of a `giblet run`")
-        found: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
-        return found
-
-    @property
-    def summary(self) -> str:
-        """The first sentence of the report: was there a relation, and did the model beat ridge?"""
-        return str(self.metrics["summary"])
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.path / "report.html"
-
-    @cached_property
-    def config(self) -> RunConfig:
-        """Every setting."""
-        return RunConfig.model_validate_json((self.path / "config.json").read_text(encoding="utf-8"))
-
-    @cached_property
-    def notes(self) -> list[str]:
-        """What was assumed of the study or cut from it."""
-        return list(json.loads((self.path / "inputs.json").read_text(encoding="utf-8"))["notes"])
-
-    @property
-    def study(self) -> Study:
-        """The study that it was made from.
-
-        Raises
-        ------
-        DataError
-            If one of its files is gone or has changed.
-        """
-        from giblet.pipeline.reopen import study_of
-
-        return study_of(self.path)
-
-    @property
-    def subjects(self) -> list[str]:
-        """Everybody the model has heads for."""
-        return self._model.subjects
-
-    @property
-    def regions(self) -> list[str]:
-        """The names and networks of the study's atlas, as `lesion` takes them; none without an atlas."""
-        from giblet.pipeline.regions import read_atlas
-
-        study = self.study
-        atlas = read_atlas(study.atlas, study.labels, self._model.brain)
-        return [] if atlas is None else list(dict.fromkeys([*atlas.networks, *atlas.names]))
 
     @property
     def folds(self) -> list[Run]:
         """The run of each fold; none unless it was made with `folds`."""
         places = sorted(self.path.glob("fold-*/run.json"), key=lambda p: int(p.parent.name.removeprefix("fold-")))
         return [Run(p.parent) for p in places]
-
-    def write_report(self) -> Path:
-        """Write the page again, and return its path.
-
-        Raises
-        ------
-        ConfigError
-            If the run is not finished.
-        """
-        from giblet.report import write_report
-
-        assert self.metrics
-        return write_report(self.path)
 
     def predict(
         self,
@@ -144,7 +60,7 @@ class Run:
         Raises
         ------
         ConfigError
-            If the film has nothing that the model reads, or fewer TRs than asked for.
+            If it is several films, has nothing that the model reads, or fewer TRs than asked for.
         DataError
             If a file is missing or broken, or features have another shape than the run's.
         """
@@ -155,16 +71,15 @@ class Run:
             again = self._open(progress)
             from giblet.pipeline.predict import predict_film
 
-            tr_s = again.blueprint.tr_s
-            stimuli = study_from_files(film or (), annotations or (), tr_s=tr_s, features=features).stimuli
-            return Prediction(predict_film(again, stimuli[0], progress, begin_s, trs))
+            study = study_from_files(film or (), annotations or (), tr_s=again.blueprint.tr_s, features=features)
+            return Prediction(predict_film(again, _only(study), progress, begin_s, trs))
 
     def decode(
         self,
         scan: FilePath,
         *,
         subject: str | None = None,
-        seconds: float | None = None,
+        seconds: Seconds | None = None,
         tr_s: Seconds | None = None,
         quiet: bool = False,
     ) -> Decoding:
@@ -188,22 +103,23 @@ class Run:
         ConfigError
             If the run has no such subject, cannot read somebody new, or has nothing that can be played.
         DataError
-            If the scan is in another space, has another TR, or is too short.
+            If the scan is in another space, has another TR, or is too short, or a time is not positive.
         """
         from giblet.api.results import Decoding
 
-        tr = None if tr_s is None else exact(tr_s)
+        tr = None if tr_s is None else positive_seconds(tr_s, "a TR")
+        most_s = None if seconds is None else positive_seconds(seconds, "a length")
         with progress_bars(quiet=quiet) as progress:
             again = self._open(progress)
             from giblet.pipeline.decoding import decode_scan
 
-            return Decoding(decode_scan(again, Path(scan), progress, subject, seconds, tr))
+            return Decoding(decode_scan(again, Path(scan), progress, subject, most_s, tr))
 
     def lesion(
         self,
-        regions: Sequence[str] = (),
+        regions: str | Sequence[str] = (),
         *,
-        networks: Sequence[str] = (),
+        networks: str | Sequence[str] = (),
         mask: FilePath | None = None,
         sphere: SphereMm | None = None,
         components: Sequence[int] = (),
@@ -240,7 +156,7 @@ class Run:
         Raises
         ------
         ConfigError
-            If there is no such place.
+            If there is no such place, or a value is not possible.
         DataError
             If an image is on another grid, or a file of the study is gone or has changed.
         """
@@ -253,47 +169,18 @@ class Run:
             from giblet.pipeline.reopen import study_of
 
             place = None if mask is None else Path(mask)
-            wanted = Wanted(_names(regions), _names(networks), place, sphere, components)
+            wanted = Wanted(names_of(regions), names_of(networks), place, sphere, components)
             options, again = Options(how, strength, draws, random, only), self._open(progress)
             found = study_of(self.path, None if study is None else as_study(study))
             return Lesion(lesion_run(again, found, wanted, options, progress, self._read))
 
-    def _read(self, again: Reopened, study: Study, progress: Progress) -> ReopenedStudy:
-        """The run with its data, which are read once for as many lesions as there may be."""
-        from giblet.pipeline.reopen import with_data
 
-        if study.folder not in self._data:
-            self._data[study.folder] = with_data(again, study, progress)
-        return self._data[study.folder]
-
-    def _open(self, progress: Progress) -> Reopened:
-        """The model; loading torch and the weights takes seconds."""
-        progress("open the run", 0, 1)
-        again = self._model
-        progress("open the run", 1, 1)
-        return again
-
-    @cached_property
-    def _model(self) -> Reopened:
-        from giblet.pipeline.reopen import reopen
-
-        return reopen(self.path, registry_of_run())
-
-    def __repr__(self) -> str:
-        done = (self.path / "metrics.json").is_file()
-        return f"<Run {self.path}: {self.summary if done else 'not finished'}>"
-
-    def _repr_html_(self) -> str:
-        if not (self.path / "metrics.json").is_file():
-            return f"<p>{escape(repr(self))}</p>"
-        fmri = self.metrics["fmri"]
-        names = tuple(n for n in SHOWN if n in fmri)
-        rows = [["people", *(fmri[n] for n in names)]]
-        return f"<p>{escape(self.summary)}</p>{html_table(('held-out r', *names), rows)}"
-
-
-def _names(names: Sequence[str]) -> Sequence[str]:
-    return [names] if isinstance(names, str) else names
+def _only(study: Study) -> Stimulus:
+    """The one film of a study."""
+    if len(study.stimuli) > 1:
+        films = ", ".join(s.name for s in study.stimuli)
+        raise ConfigError(f"{len(study.stimuli)} films were given ({films}); give one at a time")
+    return study.stimuli[0]
 
 
 def open_run(path: FilePath) -> Run:

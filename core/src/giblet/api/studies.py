@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import count
@@ -12,6 +11,7 @@ from pathlib import Path
 from giblet.api.progress import progress_bars
 from giblet.data import study as reading
 from giblet.data.study import Study
+from giblet.data.written import read_object
 from giblet.errors import ConfigError
 from giblet.types import seconds
 
@@ -20,7 +20,7 @@ Seconds = float | str | Fraction
 DEMO_STEPS = 3
 
 
-def load_study(path: FilePath, *, tr_s: Seconds | None = None, exclude: Collection[str] = ()) -> Study:
+def load_study(path: FilePath, *, tr_s: Seconds | None = None, exclude: str | Collection[str] = ()) -> Study:
     """Read a study.toml, or the one in a folder.
 
     Parameters
@@ -39,7 +39,7 @@ def load_study(path: FilePath, *, tr_s: Seconds | None = None, exclude: Collecti
     DataError
         If a file is missing or a scan is not what it was said to be.
     """
-    return reading.load_study(Path(path), None if tr_s is None else seconds(tr_s), exclude)
+    return reading.load_study(Path(path), None if tr_s is None else seconds(tr_s), names_of(exclude))
 
 
 def study_from_files(
@@ -50,7 +50,7 @@ def study_from_files(
     tr_s: Seconds | None = None,
     offset_s: Seconds | Sequence[Seconds] = (),
     features: Mapping[str, FilePath] | None = None,
-    exclude: Collection[str] = (),
+    exclude: str | Collection[str] = (),
 ) -> Study:
     """A study from files alone: who, which run and which film are read off their names.
 
@@ -85,9 +85,14 @@ def study_from_files(
         None if tr_s is None else seconds(tr_s),
         [seconds(o) for o in offsets],
         [(name, Path(path)) for name, path in (features or {}).items()],
-        exclude,
+        names_of(exclude),
         needs_bold=bool(scans),
     )
+
+
+def names_of(names: str | Collection[str]) -> Sequence[str]:
+    """Several names, or one that stands alone."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _listed(paths: FilePath | Iterable[FilePath]) -> list[FilePath]:
@@ -118,6 +123,8 @@ def demo_study(
     ------
     ConfigError
         If the folder holds something else, or a demo of other arguments.
+    DataError
+        If `shifted_s` is not a time, or longer than a run.
     """
     from giblet.data.demo import make_demo
 
@@ -138,8 +145,21 @@ def demo_study(
     return load_study(made)
 
 
+def demo_plan(folder: FilePath, *, tr_s: Seconds | None = None, exclude: str | Collection[str] = ()) -> Study:
+    """What `demo_study` would make, to be checked before it is made.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As `load_study`.
+    """
+    from giblet.data.demo import demo_outline
+
+    return demo_outline(Path(folder), None if tr_s is None else seconds(tr_s), names_of(exclude))
+
+
 def _require_same(place: Path, asked: Mapping[str, float]) -> None:
-    truth = json.loads((place / "truth.json").read_text(encoding="utf-8"))
+    truth = read_object(place / "truth.json")
     for name, value in asked.items():
         if truth.get(name, value) != value:
             raise ConfigError(

@@ -21,12 +21,12 @@ from giblet.cli.flags import (
     settings_option,
 )
 from giblet.errors import ConfigError
+from giblet.types import TEMPORAL_MODULES
 
 if TYPE_CHECKING:
     from giblet.data.study import Study
 
 DEMO = "demo"
-MODULES = "own,mean,multiscale,hierarchical,multiscale+hierarchical"
 MEGA = 1e6
 SIZES = (
     ("front-end parameters (M)", "parameters", 2),
@@ -43,7 +43,7 @@ SIZES = (
     "--modules",
     metavar="NAME,...",
     default=None,
-    help=f"Temporal modules to compare; without --vary: {MODULES}.",
+    help=f"Temporal modules to compare; without --vary: {','.join(TEMPORAL_MODULES)}.",
 )
 @click.option(
     "--vary",

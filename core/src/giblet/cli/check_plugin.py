@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,6 +31,7 @@ def command(name: str, source: Path | None, pairs: Sequence[str], part: str, as_
 
     No test framework is needed. What each check asks for, and what to do when it fails: docs/reference/conformance.md.
     """
+    began = time.perf_counter()
     from giblet.plugins import Registry
     from giblet.testing import Case, checks_for, run_checks
     from giblet.types import Source
@@ -47,7 +49,7 @@ def command(name: str, source: Path | None, pairs: Sequence[str], part: str, as_
             if not as_json:
                 click.echo(_line(outcome))
     failed = sum(o.failure is not None for o in outcomes)
-    click.echo(_as_json(name, outcomes) if as_json else _count(name, len(outcomes), failed, outcomes))
+    click.echo(_as_json(name, outcomes) if as_json else _count(name, outcomes, time.perf_counter() - began))
     raise SystemExit(1 if failed else 0)
 
 
@@ -100,17 +102,22 @@ def _nothing_left_behind() -> Iterator[None]:
 
 def _line(outcome: Outcome) -> str:
     words = outcome.check.replace("_", " ")
+    if outcome.not_tried is not None:
+        return f"nothing tried  {words}: {outcome.not_tried}"
     if outcome.failure is None:
         return f"passed  {words}"
     return click.style("FAILED", fg="red") + f"  {words}: {outcome.failure}"
 
 
-def _count(name: str, n: int, failed: int, outcomes: Iterable[Outcome]) -> str:
-    seconds = sum(o.seconds for o in outcomes)
+def _count(name: str, outcomes: Sequence[Outcome], seconds: float) -> str:
+    failed = sum(o.failure is not None for o in outcomes)
+    idle = sum(o.not_tried is not None for o in outcomes)
+    n = len(outcomes) - idle
     verdict = f"all {n} checks passed" if not failed else f"{failed} of {n} checks failed"
-    return f"{name}: {verdict} ({seconds:.0f} s)"
+    found_nothing = f", {idle} had nothing to try" if idle else ""
+    return f"{name}: {verdict}{found_nothing} ({seconds:.0f} s)"
 
 
 def _as_json(name: str, outcomes: Iterable[Outcome]) -> str:
-    rows = [{**asdict(o), "passed": o.failure is None} for o in outcomes]
-    return json.dumps({"plugin": name, "passed": all(r["passed"] for r in rows), "checks": rows}, indent=1)
+    rows = [{**asdict(o), "passed": o.failure is None and o.not_tried is None} for o in outcomes]
+    return json.dumps({"plugin": name, "passed": all(r["failure"] is None for r in rows), "checks": rows}, indent=1)

@@ -7,16 +7,19 @@ import click
 VARIABLE = "_GIBLET_COMPLETE"
 
 
-@click.command()
+HELP = """Print what makes SHELL complete commands, options, plugins, settings, run folders, regions and subjects.
+
+\b
+bash: giblet completion bash >> ~/.bashrc
+zsh:  giblet completion zsh >> ~/.zshrc
+fish: giblet completion fish > ~/.config/fish/completions/giblet.fish
+"""
+
+
+@click.command(help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    r"""Print what makes SHELL complete commands, options, plugins, settings, run folders, regions and subjects.
-
-    \b
-    bash: giblet completion bash >> ~/.bashrc
-    zsh:  giblet completion zsh >> ~/.zshrc
-    fish: giblet completion fish > ~/.config/fish/completions/giblet.fish
-    """
+    """Print the script of a shell."""
     from click.shell_completion import get_completion_class
 
     from giblet.cli.main import cli

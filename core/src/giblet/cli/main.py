@@ -27,6 +27,9 @@ COMMANDS = {
     "completion": "Make a shell complete names.",
 }
 
+GOES_ON = ("run", "ablate")
+"""The commands that keep what they did when they are stopped."""
+
 
 class LazyGroup(click.Group):
     """Knows its commands by name and help, and imports one when it is called."""
@@ -76,13 +79,22 @@ def main(args: list[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("giblet: stopped; the same command goes on from here", err=True)
+        click.echo(f"giblet: stopped{_goes_on(argv)}", err=True)
         sys.exit(130)
     except Exception as error:
         if "--debug" in argv:
             raise
         click.echo(f"giblet: {one_line(error)}", err=True)
         sys.exit(error.exit_code if isinstance(error, GibletError) else 1)
+
+
+def _goes_on(argv: list[str]) -> str:
+    """What to do after a stop, where the command keeps what it did."""
+    if next((a for a in argv if not a.startswith("-")), "") not in GOES_ON:
+        return ""
+    if "--overwrite" in argv:
+        return "; if the new run has begun, the same command without --overwrite goes on with it"
+    return "; the same command goes on from here"
 
 
 class Notes(logging.Handler):

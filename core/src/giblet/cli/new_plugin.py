@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.metadata import entry_points, version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
@@ -52,7 +54,8 @@ def command(name: str, kind: str, out: Path | None) -> None:
     if kind not in SUMMARIES:
         click.echo(f"note: {kind} is a new kind; {did_you_mean(kind, SUMMARIES)}", err=True)
     click.echo(f"{folder} holds the plugin {kind}_{name}; install it and run its tests:")
-    click.echo(f"  uv pip install --editable {folder}\n  pytest {folder}")
+    quoted = shlex.quote(str(folder))
+    click.echo(f"  uv pip install pytest --editable {quoted}\n  pytest {quoted}")
 
 
 def check_names(name: str, kind: str) -> None:
@@ -63,15 +66,15 @@ def check_names(name: str, kind: str) -> None:
     ConfigError
         Saying what is legal, or who has the name.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*", kind) or not can_be_kind(kind) or kind == TABLES:
+    if not re.fullmatch(r"[a-z][a-z0-9]*", kind) or not can_be_kind(kind) or kind == TABLES or iskeyword(kind):
         raise ConfigError(
             f"{kind!r} cannot be a kind: one lower-case word of letters and digits, such as eeg, that `giblet run` "
-            "does not use itself"
+            "does not use itself, and no word of Python's own"
         )
-    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name):
+    if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", name) or iskeyword(name):
         raise ConfigError(
             f"{name!r} cannot be a plugin's name: lower-case letters and digits, words joined by one underscore, such "
-            "as pupil_size"
+            "as pupil_size, and no word of Python's own"
         )
     for point in entry_points(group=GROUP, name=f"{kind}_{name}"):
         owner = f"{point.dist.name} {point.dist.version}" if point.dist else point.value

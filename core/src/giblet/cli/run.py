@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from giblet.cli.flags import (
 from giblet.errors import ConfigError
 
 if TYPE_CHECKING:
+    from giblet.api.request import Request
     from giblet.data.study import Study
 
 
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     default=None,
     help="Train as often, each time testing on another part, until all is tested.",
 )
-@click.option("--overwrite", is_flag=True, help="Throw away what --out holds of another run.")
+@click.option("--overwrite", is_flag=True, help="Throw away the run that --out holds, when the new one begins.")
 @json_option("metrics.json (after --extract-only: inputs.json)")
 @quiet_option
 def command(
@@ -69,25 +71,43 @@ def command(
     STUDY is a study.toml or its folder. Without a study or files, a demo study is made and used. The same command again
     goes on where it stopped.
     """
-    from giblet.api.fitting import discard, extract, fit
     from giblet.api.request import Request, demo_settings
 
     plugins: dict[str, Any] = plugins_of(flags)
     settings = settings_of(overrides)
-    Request.of(plugins, settings, seed=seed, plumbing=plumbing, folds=folds)  # refused before anything is made
+    choices: dict[str, Any] = {"seed": seed, "plumbing": plumbing, "folds": folds}
+    request = Request.of(plugins, settings, **choices)  # refused before anything is read or made
     found = _given(study, flags)
-    if flags["overwrite"]:
-        discard(out, found)
     if found is None:
-        found, settings = _demo(out, seed, flags, quiet), demo_settings(plugins, settings)
-    if flags["extract_only"]:
-        extracted = extract(found, settings=settings, seed=seed, quiet=quiet, **plugins)
-        extracted.save(out)
-        print_json(extracted.inputs.described) if flags["as_json"] else print_streams(extracted.streams)
-        return
-    call: dict[str, Any] = {"folds": folds, "plumbing": plumbing, "quiet": quiet, "command": command_line()}
-    done = fit(found, out, seed=seed, settings=settings, **call, **plugins)
-    if flags["as_json"]:
+        _check_demo(request, out, flags)
+        settings = demo_settings(plugins, settings)
+    with _room(out, found, request, overwrite=flags["overwrite"]):
+        found = found or _demo(out, seed, flags, quiet)
+        if flags["extract_only"]:
+            _extract(found, out, plugins, flags["as_json"], settings=settings, seed=seed, quiet=quiet)
+        else:
+            _fit(found, out, plugins, flags["as_json"], settings=settings, quiet=quiet, **choices)
+
+
+def _room(out: Path, study: Study | None, request: Request, *, overwrite: bool) -> AbstractContextManager[None]:
+    from giblet.pipeline.overwriting import making_room
+
+    return making_room(out, study, request.settings) if overwrite else nullcontext()
+
+
+def _extract(study: Study, out: Path, plugins: dict[str, Any], as_json: bool, **more: Any) -> None:
+    from giblet.api.fitting import extract
+
+    extracted = extract(study, **more, **plugins)
+    extracted.save(out)
+    print_json(extracted.inputs.described) if as_json else print_streams(extracted.streams)
+
+
+def _fit(study: Study, out: Path, plugins: dict[str, Any], as_json: bool, **more: Any) -> None:
+    from giblet.api.fitting import fit
+
+    done = fit(study, out, command=command_line(), **more, **plugins)
+    if as_json:
         print_json(done.metrics)
         return
     print_summary(done.metrics)
@@ -109,6 +129,15 @@ def _given(path: Path | None, flags: dict[str, Any]) -> Study | None:
     tables = tables_of(flags["features"])
     media = (flags["film"], flags["annotations"], flags["bold"])
     return study_from_files(*media, tr_s=tr_s, offset_s=flags["offset_s"], features=tables, exclude=exclude)
+
+
+def _check_demo(request: Request, out: Path, flags: dict[str, Any]) -> None:
+    """Refuse what cannot be done with the demo study, which takes half a minute to make."""
+    from giblet.api.studies import demo_plan
+
+    request.check(
+        demo_plan(out / "demo", tr_s=flags["tr_s"], exclude=flags["exclude"]), brain=not flags["extract_only"]
+    )
 
 
 def _demo(out: Path, seed: int, flags: dict[str, Any], quiet: bool) -> Study:

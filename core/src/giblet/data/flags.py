@@ -39,7 +39,7 @@ def study_from_flags(
     """
     check_tr(tr_s)
     stimuli = _flag_stimuli(film, annotations, features)
-    named = identify(expand(bold, "--bold")) if bold else []
+    named = identify(expand(bold, "bold")) if bold else []
     if needs_bold and not named:
         raise ConfigError("there are no scans; give --bold FILES, or stop after the features with --extract-only")
     runs = sorted({n.run for n in named})
@@ -64,10 +64,10 @@ def study_from_flags(
 def _flag_stimuli(
     film: Sequence[Path], annotations: Sequence[str], features: Sequence[tuple[str, Path]]
 ) -> tuple[Stimulus, ...]:
-    films = expand([str(f) for f in film], "--film")
+    films = expand([str(f) for f in film], "film")
     n = max(len(films), len(annotations), 1 if features else 0)
     if not n:
-        raise ConfigError("there is no stimulus; give --film, --annotations or --features, or the path of a study.toml")
+        raise ConfigError("there is no stimulus; give a film, annotations or features, or the path of a study.toml")
     if annotations and len(annotations) not in ({1, n} if annotations[0] == "embedded" else {n}):
         raise ConfigError(f"{len(annotations)} annotations do not match {n} films; give one a film, in the same order")
     if films and len(films) < n:

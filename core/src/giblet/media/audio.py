@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.errors import ConfigError, DataError
+from giblet.media.chunk_size import SIZE
 from giblet.media.containers import AvObject, StreamInfo, choose_stream, list_streams, open_container
 from giblet.media.decoding import Decoder
 from giblet.types import Features
@@ -109,7 +110,7 @@ def read_sound(
     said["stream"] = track.stream
     found = False
     try:
-        for first, block in _chunked(_cut(resampled, origin, low, high), max(1, round(chunk_s * rate_hz))):
+        for first, block in _chunked(_cut(resampled, origin, low, high), max(1, round(SIZE.of(chunk_s) * rate_hz))):
             found = True
             ticks = np.arange(first, first + len(block), dtype=np.int64)
             yield Features(block, ticks, Fraction(1, rate_hz), attrs=said | track.state)

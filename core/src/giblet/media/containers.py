@@ -140,11 +140,12 @@ def list_streams(path: Path, kind: Kind) -> list[StreamInfo]:
 
 def _describe(stream: AvObject, index: int, default: bool) -> StreamInfo:
     codec = stream.codec_context
-    name = codec.name if codec else "unknown"
+    if codec is None:  # nothing here decodes it
+        return StreamInfo(index, "unknown", duration_s(stream), default)
     if stream.type == "video":
         size: dict[str, Any] = {"width": codec.width, "height": codec.height, "rate_hz": stream.average_rate}
     elif stream.type == "audio":
         size = {"channels": codec.channels, "sample_rate_hz": codec.sample_rate}
     else:
         size = {}
-    return StreamInfo(index, name, duration_s(stream), default, **size)
+    return StreamInfo(index, codec.name, duration_s(stream), default, **size)

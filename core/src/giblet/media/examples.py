@@ -86,3 +86,5 @@ EXAMPLES: dict[str, Callable[[Path], Path]] = {
     "features": write_example_table,
 }
 """What writes an example into a folder, by kind."""
+TIMED = ("video", "audio", "text")
+"""The kinds whose example fills `SECONDS`; of a scan and a table the clock may be a setting."""

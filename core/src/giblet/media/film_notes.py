@@ -9,6 +9,8 @@ from giblet.media.decoding import Decoder
 from giblet.media.frame_clock import FrameClock
 
 SHAPE_TOLERANCE = 0.02
+HOLE_S = 1
+"""More than this without a new picture is worth a line, where nothing is known to be damaged."""
 HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of ITU-R BT.2100 by their number in ITU-T H.273."""
 
@@ -57,10 +59,21 @@ def reading_notes(decoder: Decoder, clock: FrameClock) -> list[str]:
         end, said = (float(t) for t in (decoder.end_s or 0, duration_s(decoder.stream) or 0))
         whole = f" of {said:.2f} s" if said else ""
         notes.append(f"the film breaks off at {end:.2f} s{whole}; what is there was read")
+    holes_s = float(clock.holes_s)
     if decoder.damaged:
-        notes.append(f"{decoder.damaged} damaged packets were passed over; frames after them keep their times")
+        packets = _several(decoder.damaged, "damaged packet was", "damaged packets were")
+        lost = f"{holes_s:.2f} s have no picture, and " if holes_s else ""
+        notes.append(f"{packets} passed over; {lost}frames after that keep their times")
+    elif holes_s > HOLE_S:
+        notes.append(f"{holes_s:.2f} s have no new picture: frames are missing, or the film stands still there")
     if clock.nudged:
-        notes.append(f"{clock.nudged} frames were not later than the one before them; each was put one tick after it")
+        frames = _several(clock.nudged, "frame was", "frames were")
+        notes.append(f"{frames} not later than the one before them; each was put one tick after it")
     if clock.untimed:
-        notes.append(f"{clock.untimed} frames have no time; they follow at {float(clock.rate_hz):.3f} Hz")
+        frames = _several(clock.untimed, "frame has no time; it follows", "frames have no time; they follow")
+        notes.append(f"{frames} at {float(clock.rate_hz):.3f} Hz")
     return notes
+
+
+def _several(n: int, one: str, more: str) -> str:
+    return f"{n} {one if n == 1 else more}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,8 @@ GAP_BACK_S = 1
 class FrameClock:
     """Ticks of `timebase` seconds; frames without a time follow at `rate_hz`.
 
-    `nudged` counts frames that were not later than the one before them, `untimed` those that had no time.
+    `nudged` counts frames that were not later than the one before them, `untimed` those that had no time, `steps` how
+    often each distance between timed frames came, in ticks.
     """
 
     timebase: Fraction
@@ -25,6 +27,7 @@ class FrameClock:
     nudged: int = field(default=0, init=False)
     untimed: int = field(default=0, init=False)
     last: int | None = field(default=None, init=False)
+    steps: Counter[int] = field(default_factory=Counter, init=False)
 
     def tick(self, pts: int | None) -> int:
         """When the next frame is shown.
@@ -42,8 +45,26 @@ class FrameClock:
             self._refuse_gap(pts, self.last)
             self.nudged += 1
             pts = self.last + 1
+        elif self.last is not None:
+            self.steps[pts - self.last] += 1
         self.last = pts
         return pts
+
+    @property
+    def holes_s(self) -> Fraction:
+        """How long there was no new picture: what steps are longer than the median, where that is by half or more."""
+        usual = self._usual_step()
+        lost = sum((step - usual) * n for step, n in self.steps.items() if 2 * step >= 3 * usual)
+        return lost * self.timebase
+
+    def _usual_step(self) -> int:
+        """The median step."""
+        seen, half = 0, self.steps.total() / 2
+        for step in sorted(self.steps):
+            seen += self.steps[step]
+            if seen >= half:
+                return step
+        return 1
 
     def _refuse_gap(self, pts: int, last: int) -> None:
         if (last - pts) * self.timebase > GAP_BACK_S:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from giblet.errors import DataError
 from giblet.media.ahead import ahead
+from giblet.media.chunk_size import SIZE
 from giblet.media.containers import AvObject, StreamInfo, choose_stream, list_streams, open_container
 from giblet.media.decoding import Decoder
 from giblet.media.film_notes import picture_notes, pixel_aspect, reading_notes, stream_notes
@@ -58,7 +59,7 @@ def read_frames(
     if width < 1 or height < 1:
         raise DataError(f"a frame of {width}x{height} pixels is empty; width and height must be at least 1")
     low, high = (None if t is None else Fraction(t) for t in (start_s, stop_s))
-    size = max(1, chunk_bytes // (3 * width * height))
+    size = max(1, int(SIZE.of(chunk_bytes)) // (3 * width * height))
     return ahead(_chunks(Path(path), _Chunk(size, width, height), stream, low, high), CHUNKS_AHEAD)
 
 

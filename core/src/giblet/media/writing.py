@@ -52,17 +52,19 @@ def write_film(
     DataError
         If there is no frame, or the name does not end in .mp4.
     """
+    from av.video.reformatter import VideoReformatter
+
     _mp4(path)
     audio = None if sound is None else _playable(sound, sound_rate_hz)
     with replacing(path) as part, _output(part) as out:
-        picture = iter(frames)
+        picture, converter = iter(frames), VideoReformatter()
         head = next(picture, None)
         if head is None:
             raise DataError(f"there is no frame to write to {path}")
         video = _video_stream(out, head.shape, Fraction(rate_hz))
         track = None if audio is None else _SoundTrack(out, *audio)
         for i, frame in enumerate(_chain(head, picture)):
-            out.mux(video.encode(_video_frame(frame, i, Fraction(rate_hz))))
+            out.mux(video.encode(_video_frame(frame, i, Fraction(rate_hz), converter)))
             if track:
                 track.write_until((i + 1) / Fraction(rate_hz))
         out.mux(video.encode(None))
@@ -140,14 +142,14 @@ def _video_stream(out: AvObject, shape: tuple[int, ...], rate_hz: Fraction) -> A
     return stream
 
 
-def _video_frame(frame: NDArray[np.uint8], index: int, rate_hz: Fraction) -> AvObject:
+def _video_frame(frame: NDArray[np.uint8], index: int, rate_hz: Fraction, converter: AvObject) -> AvObject:
+    """A frame as H.264 takes it; one `converter` for all, since to set one up takes longer than to convert."""
     import av
 
     height, width = frame.shape[:2]
     even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    out = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace="SMPTE170M"
-    )
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+    out = converter.reformat(rgb, format="yuv420p", dst_colorspace="SMPTE170M")
     out.pts, out.time_base = index, 1 / rate_hz
     return out
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from giblet.nn.clips import between
+from giblet.nn.convolutions import spread
 
 CELLS = (2, 9, 16)
 """Moments in a TR, rows and columns of the coarse clip."""
@@ -44,7 +44,4 @@ class CoarseDecoder(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, K, 3, h, w]."""
         cells = self.dense(h).unflatten(1, (3, *CELLS)) / CONTRAST
-        k, rows, columns = (between(n, out, cells) for n, out in zip(CELLS, self.size_KHW, strict=True))
-        # Matrices, because the gradient of `F.interpolate` takes longer than all convolutions of a small net.
-        pictures = rows @ cells @ columns.T
-        return torch.einsum("kt,nctij->nkcij", k, pictures) + self.mean
+        return spread(cells, self.size_KHW).transpose(1, 2) + self.mean

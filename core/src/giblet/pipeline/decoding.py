@@ -20,7 +20,7 @@ from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.reconstruct import cut, render
 from giblet.pipeline.reopen import Reopened
-from giblet.pipeline.results import open_results
+from giblet.pipeline.results import results_folder
 from giblet.types import Features, Progress, TRGrid
 
 MARKER = "decoded.json"
@@ -42,8 +42,8 @@ def latent_of(again: Reopened, y: NDArray[np.float32], subject: str | None) -> T
         return read_block(again.model, y, valid, subject)
     if not again.blueprint.pooled:
         raise ConfigError(
-            "the run's people do not share their voxels, so it cannot read somebody new; name one of them with "
-            f"--subject ({', '.join(again.subjects)}), or train with this person's scans"
+            "the run's people do not share their voxels, so it cannot read somebody new; name the subject, one of "
+            f"{', '.join(again.subjects)}, or train with this person's scans"
         )
     return torch.stack([read_block(again.model, y, valid, s) for s in again.subjects]).mean(0)
 
@@ -85,7 +85,7 @@ def decode_scan(
     scan: Path,
     progress: Progress,
     subject: str | None = None,
-    seconds: float | None = None,
+    seconds: Fraction | None = None,
     tr_s: Fraction | None = None,
 ) -> DecodedScan:
     """Read a scan, to be made into film and sound of at most its first `seconds`; nothing is written.
@@ -112,16 +112,29 @@ def write_decoding(made: DecodedScan, out: Path, progress: Progress) -> dict[str
     Raises
     ------
     ConfigError, GibletError
-        As `open_results`.
+        As `results_folder`.
     """
-    folder, again = open_results(out, MARKER), made.again
+    with results_folder(out, MARKER) as folder:
+        told = _told(made, _write_films(made, folder, progress))
+        RunFolder(folder).write_json(MARKER, told)
+    return told
+
+
+def _write_films(made: DecodedScan, folder: Path, progress: Progress) -> dict[str, str]:
+    """The name of each modality's file."""
+    again = made.again
     files: dict[str, str] = {}
     progress("decode", 0, len(made.playable))
     for done, n in enumerate(made.playable):
         modality = again.modalities[n.name]
         files[n.name] = stages.reconstruct(again.registry, modality, made.features(n), folder / n.name).name
         progress("decode", done + 1, len(made.playable))
-    told = {
+    return files
+
+
+def _told(made: DecodedScan, files: dict[str, str]) -> dict[str, Any]:
+    again = made.again
+    return {
         "run": again.run,
         "scan": made.scan,
         "subject": made.subject,
@@ -130,12 +143,10 @@ def write_decoding(made: DecodedScan, out: Path, progress: Progress) -> dict[str
         "n_trs": made.n_trs,
         "written_trs": made.written_trs,
         "files": files,
-        "how": {k: how for k in files if (how := getattr(again.modalities[k], "how", ""))},
+        "how": {k: how for k in files if (how := again.modalities[k].how)},
         "cannot_be_played": [n.name for n in again.nets if n.name not in files],
         "notes": made.notes,
     }
-    RunFolder(folder).write_json(MARKER, told)
-    return told
 
 
 def _playable(again: Reopened) -> list[ModalityNets]:

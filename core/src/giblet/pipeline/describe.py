@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from giblet.alignment.grid import stop_s
 from giblet.data.dataset import Timeline
-from giblet.data.study import Study
+from giblet.data.study import Scan, Study
 from giblet.modality import Modality
 from giblet.pipeline.presentations import Run
 from giblet.plugins import Registry
-from giblet.types import Features
+from giblet.types import Aligned, Features
 
 
 def describe(
@@ -26,49 +26,52 @@ def describe(
     registry: Registry,
 ) -> dict[str, Any]:
     """The `inputs.json` of a run."""
-    scans = [
-        {
-            "subject": s.subject,
-            "run": s.run,
-            "clock": t.run,
-            "stimulus": s.stimulus,
-            "bold": s.bold.name,
-            "tr_s": float(s.tr_s),
-            "offset_s": float(s.offset_s),
-            "n_volumes": s.n_volumes,
-            "n_trs": t.grid.n_trs,
-            "cut_scan_s": max(0.0, float((s.n_volumes - t.grid.n_trs) * s.tr_s)),
-            "cut_stimulus_s": cuts[t.run].cut_stimulus_s,
-        }
-        for run, t in zip(runs, timelines, strict=True)
-        for s in run.scans
-    ]
-    streams = [
-        {
-            "clock": t.run,
-            "stimulus": run.stimulus.name,
-            "kind": modalities[key].kind,
-            "modality": modalities[key].name,
-            "samples": len(a.features.values),
-            "rate_hz": _rate(a.features),
-            "frames_per_tr": a.frames,
-            "start_s": float(a.features.onset_s[0]) if len(a.features.ticks) else 0.0,
-            "stop_s": float(stop_s(a.features)),
-            "covered": _spans(a.valid),
-            "covered_trs": int(a.valid.sum()),
-            "n_trs": t.grid.n_trs,
-            "stream": a.features.attrs.get("stream"),
-        }
-        for run, t in zip(runs, timelines, strict=True)
-        for key, a in t.aligned.items()
-    ]
-    split = {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines}
-    notes = [*study.notes, *_cut_notes(cuts), *_reading_notes(timelines)]
     clocks = {
         t.run: {"start_s": float(t.grid.start_s), "tr_s": float(t.grid.tr_s), "n_trs": t.grid.n_trs} for t in timelines
     }
-    told = {"clocks": clocks, "scans": scans, "streams": streams, "split": split}
-    return {**told, "notes": notes, "wrappers": registry.wrappers}
+    pairs = list(zip(runs, timelines, strict=True))
+    return {
+        "clocks": clocks,
+        "scans": [_scan(s, t, cuts) for run, t in pairs for s in run.scans],
+        "streams": [_stream(run, t, a, modalities[k]) for run, t in pairs for k, a in t.aligned.items()],
+        "split": {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines},
+        "notes": [*study.notes, *_cut_notes(cuts), *_reading_notes(timelines)],
+        "wrappers": registry.wrappers,
+    }
+
+
+def _scan(s: Scan, t: Timeline, cuts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "subject": s.subject,
+        "run": s.run,
+        "clock": t.run,
+        "stimulus": s.stimulus,
+        "bold": s.bold.name,
+        "tr_s": float(s.tr_s),
+        "offset_s": float(s.offset_s),
+        "n_volumes": s.n_volumes,
+        "n_trs": t.grid.n_trs,
+        "cut_scan_s": max(0.0, float((s.n_volumes - t.grid.n_trs) * s.tr_s)),
+        "cut_stimulus_s": cuts[t.run].cut_stimulus_s,
+    }
+
+
+def _stream(run: Run, t: Timeline, a: Aligned, modality: Modality) -> dict[str, Any]:
+    return {
+        "clock": t.run,
+        "stimulus": run.stimulus.name,
+        "kind": modality.kind,
+        "modality": modality.name,
+        "samples": len(a.features.values),
+        "rate_hz": _rate(a.features),
+        "frames_per_tr": a.frames,
+        "start_s": float(a.features.onset_s[0]) if len(a.features.ticks) else 0.0,
+        "stop_s": float(stop_s(a.features)),
+        "covered": _spans(a.valid),
+        "covered_trs": int(a.valid.sum()),
+        "n_trs": t.grid.n_trs,
+        "stream": a.features.attrs.get("stream"),
+    }
 
 
 def _spans(valid: NDArray[np.bool_]) -> list[list[int]]:
@@ -78,9 +81,11 @@ def _spans(valid: NDArray[np.bool_]) -> list[list[int]]:
 
 
 def _rate(features: Features) -> float | None:
+    """Samples a second, holes left out: one over the mean of the steps that are not half as long again as usual."""
     if features.durations is not None or len(features.ticks) < 2:
         return None
-    return (len(features.ticks) - 1) / float((features.ticks[-1] - features.ticks[0]) * features.timebase)
+    steps = np.diff(features.ticks)
+    return 1 / float(steps[steps < 1.5 * np.median(steps)].mean() * float(features.timebase))
 
 
 def _reading_notes(timelines: Sequence[Timeline]) -> list[str]:

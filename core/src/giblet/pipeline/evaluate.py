@@ -82,8 +82,7 @@ def evaluate(
 def _decoded(n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
     """What is read back of one modality: which clip it was and, where it can be played, films and their scores."""
     modality = inputs.modalities[n.name]
-    how = getattr(modality, "how", "")
-    found = {"modality": modality.name, "how": how, "identification": identification(n, reader)}
+    found = {"modality": modality.name, "how": modality.how, "identification": identification(n, reader)}
     if not modality.can_reconstruct():
         return found
     seconds = reader.config.evaluate.reconstruct_s

@@ -68,7 +68,10 @@ def _sketch(aligned: Aligned) -> Real:
 
 
 def _versions(n: ModalityNets, reader: Reader, mean: Real, width: int) -> dict[str, Real]:
-    """What is seen of every test clip in each version, minus the mean, [q, width * P]."""
+    """What is seen of every test clip in each version, minus the mean, [q, width * P].
+
+    A TR is decoded from its own code, so that `permuted` may be shifted when all is decoded.
+    """
     looks = {v: [_looks(n, reader, v, mean, i, b) for i, b in reader.places()] for v in ("roundtrip", *FROM_SCANS)}
     looks["permuted"] = [np.roll(x, len(x) // 2, axis=0) for x in looks["measured"]]
     one = np.ones(1, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from giblet.errors import ConfigError, GibletError
+from giblet.data.written import read_object
+from giblet.errors import ConfigError, DataError, GibletError
 
 DESCRIBES = frozenset({"config.json", "inputs.json", "run.json", "study.json", "demo"})
 """What a folder holds before anything was trained: nothing that another run would lose."""
+ASIDE = ".overwritten"
+"""Where an old run waits to be thrown away, until the new one is opened (`giblet.pipeline.overwriting`)."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class RunFolder:
     def open(cls, path: Path, config: dict[str, Any], fingerprint: str) -> RunFolder:
         """Create the folder, or go on with it when it holds the same run, or one that has trained nothing yet.
 
+        What was put aside in it is thrown away: from here on the folder is the new run's.
+
         Raises
         ------
         ConfigError
@@ -37,21 +43,14 @@ class RunFolder:
             If it cannot be written.
         """
         folder = cls(path)
-        marker = path / "run.json"
-        if marker.exists():
-            other = json.loads(marker.read_text(encoding="utf-8")).get("fingerprint") != fingerprint
-            if other and any(p.name not in DESCRIBES for p in path.iterdir()):
-                raise ConfigError(
-                    f"{path} holds another run (other settings, inputs or version); give another --out, or --overwrite"
-                )
-        elif path.exists() and any(p.name != "demo" and not p.name.startswith("fold-") for p in path.iterdir()):
-            raise ConfigError(f"{path} is not empty and is no run; give another --out")
+        _refuse_other(path, fingerprint)
         try:
             path.mkdir(parents=True, exist_ok=True)
             folder.write_json("config.json", config)
             folder.write_json("run.json", {"fingerprint": fingerprint})
         except OSError as error:
-            raise GibletError(f"cannot write to {path}: {error.strerror}; give another --out") from None
+            raise GibletError(f"cannot write to {path}: {error.strerror}; give another folder (--out)") from None
+        shutil.rmtree(path / ASIDE, ignore_errors=True)
         return folder
 
     def write_json(self, name: str, value: Any) -> None:
@@ -61,9 +60,15 @@ class RunFolder:
         tmp.replace(self.path / name)
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of this run, or None."""
+        """A JSON file of this run, or None.
+
+        Raises
+        ------
+        DataError
+            If it is damaged.
+        """
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return read_object(path) if path.exists() else None
 
     def log(self, row: dict[str, Any], name: str = "train.jsonl") -> None:
         """Append one line."""
@@ -81,6 +86,27 @@ class RunFolder:
         started = time.monotonic()
         yield
         self.log({"stage": name, "seconds": round(time.monotonic() - started, 2)}, "log.jsonl")
+
+
+def _refuse_other(path: Path, fingerprint: str) -> None:
+    """Refuse a folder of another run that has trained something, or of something that is no run."""
+    held = [p.name for p in path.iterdir() if p.name != ASIDE] if path.is_dir() else []
+    if "run.json" not in held:
+        if path.exists() and (not path.is_dir() or any(n != "demo" and not n.startswith("fold-") for n in held)):
+            raise ConfigError(f"{path} is not empty and is no run; give another folder (--out)")
+    elif not set(held) <= DESCRIBES and _fingerprint(path / "run.json") != fingerprint:
+        raise ConfigError(
+            f"{path} holds another run (other settings, inputs or version); give another folder (--out), or "
+            "overwrite it (--overwrite)"
+        )
+
+
+def _fingerprint(marker: Path) -> str | None:
+    """Which run a folder holds; None where that is damaged."""
+    try:
+        return str(read_object(marker).get("fingerprint"))
+    except DataError:
+        return None
 
 
 def _plain(value: Any) -> Any:

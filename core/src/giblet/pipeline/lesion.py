@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from torch import Tensor
@@ -16,6 +16,8 @@ from giblet.analysis.lesions import SOURCES, Ablation, How, Lesions, Plan, Space
 from giblet.analysis.lesions.table import MOST_REGIONS
 from giblet.analysis.scores import Real
 from giblet.data.study import Study
+from giblet.data.written import read_arrays
+from giblet.errors import ConfigError, did_you_mean
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.lesion_target import Target, Wanted, compared, find_target
 from giblet.pipeline.lesions import space_of
@@ -23,7 +25,7 @@ from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import cut, decoded, stretch
 from giblet.pipeline.regions import Masks, read_atlas
 from giblet.pipeline.reopen import Reopened, ReopenedStudy, with_data
-from giblet.pipeline.results import open_results
+from giblet.pipeline.results import results_folder
 from giblet.types import Progress
 
 MARKER = "lesion.json"
@@ -35,13 +37,28 @@ WELL_MATCHED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the lesion is made and tested."""
+    """How the lesion is made and tested.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not possible.
+    """
 
     how: How = "resample"
     strength: float = 1.0
     draws: int = 4
     random: int = 1000
     only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.how not in get_args(How):
+            raise ConfigError(f"how = {self.how!r} is not possible; {did_you_mean(str(self.how), get_args(How))}")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength = {self.strength} is not possible; give the share that is ablated, 0 to 1")
+        for name, value, least in (("draws", self.draws, 1), ("random", self.random, 0)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ConfigError(f"{name} = {value!r} is not possible; give a whole number, at least {least}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +106,12 @@ def write_lesion(made: Lesioned, out: Path, progress: Progress) -> dict[str, Any
     Raises
     ------
     ConfigError, GibletError
-        As `open_results`.
+        As `results_folder`.
     """
-    folder = RunFolder(open_results(out, MARKER))
-    files = _films(made.reader, made.inputs, made.target, made.plan, folder.path, progress)
-    told = made.told | {"files": files, "map": _draw(made.inputs, made.target, folder.path)}
-    folder.write_json(MARKER, told)
+    with results_folder(out, MARKER) as folder:
+        files = _films(made.reader, made.inputs, made.target, made.plan, folder, progress)
+        told = made.told | {"files": files, "map": _draw(made.inputs, made.target, folder)}
+        RunFolder(folder).write_json(MARKER, told)
     return told
 
 
@@ -116,8 +133,7 @@ def _ceiling(run: Path, target: Target) -> Real | None:
     """The group's ceiling of each voxel, as the run measured it."""
     if not (run / "maps.npz").is_file():
         return None
-    with np.load(run / "maps.npz", allow_pickle=False) as maps:
-        values = maps["ceiling_group"] if "ceiling_group" in maps.files else None
+    values = read_arrays(run / "maps.npz").get("ceiling_group")
     return values if values is not None and len(values) == target.units.count else None
 
 

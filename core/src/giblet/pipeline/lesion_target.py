@@ -26,7 +26,13 @@ SAME_PLACE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The user's choice: exactly one of these."""
+    """The user's choice: exactly one of these.
+
+    Raises
+    ------
+    ConfigError
+        If it is none or several, or a sphere is not four finite numbers.
+    """
 
     regions: Sequence[str] = ()
     networks: Sequence[str] = ()
@@ -38,6 +44,8 @@ class Wanted:
         given = [self.regions, self.networks, self.mask, self.sphere, self.components]
         if sum(bool(g) for g in given) != 1:
             raise ConfigError("say what to lesion: one of --region, --network, --mask, --sphere or --component")
+        if self.sphere is not None and (len(self.sphere) != 4 or not np.isfinite(self.sphere).all()):
+            raise ConfigError(f"sphere {self.sphere} is not (x, y, z, radius) in mm, for example (-12, -80, 4, 15)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

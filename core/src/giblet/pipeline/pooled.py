@@ -81,7 +81,7 @@ def _null(draws: Sequence[Mapping[str, Any]], seed: int) -> Real:
 def sentence(folds: Mapping[str, Any]) -> str:
     """The first line of a pooled report."""
     low, high = folds["interval"]
-    r = f"r = {folds['mean_r']:.3f} over {folds['n']} folds (90 % interval {low:.3f} to {high:.3f}"
+    r = f"r = {folds['mean_r']:.3f} over {folds['n']} folds (90% interval {low:.3f} to {high:.3f}"
     if folds["p"] > SIGNIFICANT or folds["mean_r"] <= folds["null_p95"]:
         return (
             f"No relation between stimulus and scans was found: held-out {r}), the null's 95th percentile is "

@@ -16,7 +16,7 @@ from giblet.model import predict_scans
 from giblet.pipeline.film import Film, read_film
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.reopen import Reopened
-from giblet.pipeline.results import open_results
+from giblet.pipeline.results import results_folder
 from giblet.training import apply_codes
 from giblet.types import Features, Progress
 
@@ -67,16 +67,28 @@ def write_prediction(made: PredictedFilm, out: Path, progress: Progress) -> dict
     Raises
     ------
     ConfigError, GibletError
-        As `open_results`.
+        As `results_folder`.
     """
-    folder = open_results(out, MARKER)
-    again, timeline = made.again, made.film.timeline
+    with results_folder(out, MARKER) as folder:
+        told = _told(made, _write_scans(made, folder, progress))
+        RunFolder(folder).write_json(MARKER, told)
+    return told
+
+
+def _write_scans(made: PredictedFilm, folder: Path, progress: Progress) -> dict[str, str]:
+    """The name of each person's file."""
+    again, tr_s = made.again, made.film.timeline.grid.tr_s
     files = {}
     for done, (who, y) in enumerate(made.scans.items()):
-        series = Features.regular(y, 1 / timeline.grid.tr_s)
+        series = Features.regular(y, 1 / tr_s)
         files[who] = stages.reconstruct(again.registry, again.brain, series, folder / f"{who}_predicted").name
         progress("write scans", done + 1, len(made.scans))
-    told = {
+    return files
+
+
+def _told(made: PredictedFilm, files: dict[str, str]) -> dict[str, Any]:
+    again, timeline = made.again, made.film.timeline
+    return {
         "run": again.run,
         "film": timeline.run,
         "tr_s": float(timeline.grid.tr_s),
@@ -89,5 +101,3 @@ def write_prediction(made: PredictedFilm, out: Path, progress: Progress) -> dict
         "files": files,
         "notes": again.notes,
     }
-    RunFolder(folder).write_json(MARKER, told)
-    return told

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from giblet.pipeline.presentations import Run, grids_of, presentations
 from giblet.pipeline.scans import Scale, add_scans
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
-from giblet.types import Features, Progress, Source
+from giblet.types import Features, Progress, Source, TRGrid
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def extract_study(
     runs = presentations(study, modalities)
     if not given:
         modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
-    features = _extract(registry, runs, modalities, progress)
+    features = _extract(registry, runs, modalities, config, progress)
     grids, cuts = grids_of(study, runs, features)
     gap = gap_trs(study, modalities, config)
     with_scans = bool(study.scans) and brain
@@ -92,7 +93,11 @@ def extract_study(
 
 
 def _extract(
-    registry: Registry, runs: Sequence[Run], modalities: Mapping[str, Modality], progress: Progress
+    registry: Registry,
+    runs: Sequence[Run],
+    modalities: Mapping[str, Modality],
+    config: RunConfig,
+    progress: Progress,
 ) -> dict[tuple[str, str], Features]:
     """The features of each run and modality; a film that several runs share is read once."""
     wanted = [(run, key) for run in runs for key in modalities]
@@ -102,17 +107,37 @@ def _extract(
     for done, (run, key) in enumerate(wanted):
         place = (key, run.sources[key])
         if place not in known:
-            known[place] = _extract_one(registry, modalities[key], run.sources[key])
+            with _advice(key if key in config.modalities else None):
+                known[place] = stages.extract(registry, modalities[key], run.sources[key])
         features[run.name, key] = known[place]
         progress("extract", done + 1, len(wanted))
     return features
 
 
-def _extract_one(registry: Registry, modality: Modality, source: Source) -> Features:
+def check_plan(study: Study, config: RunConfig, registry: Registry, *, brain: bool) -> None:
+    """Refuse what could not be extracted or (`brain`) split, before any file is there.
+
+    Raises
+    ------
+    ConfigError
+        If a modality has no file, or the split is not possible.
+    """
+    modalities = build_modalities(registry, study, config)
+    runs = presentations(study, modalities)
+    if brain:
+        grids = {r.name: TRGrid(study.tr_s, max(s.n_volumes for s in r.scans), r.offset_s) for r in runs}
+        draw_split(study, config, grids, gap_trs(study, modalities, config))
+
+
+@contextmanager
+def _advice(kind: str | None) -> Iterator[None]:
+    """Say what to do about a file of a kind that may be left out, where the error does not say it itself."""
     try:
-        return stages.extract(registry, modality, source)
+        yield
     except DataError as error:
-        raise DataError(f"{error}; mend the file, or leave it out with --{modality.kind} none") from error
+        if kind is None or "; " in str(error):
+            raise
+        raise DataError(f"{error}; mend the file, or leave the kind out (--{kind} none)") from error
 
 
 def _slice_time_ref(study: Study) -> float:
@@ -144,5 +169,5 @@ def build_modalities(registry: Registry, study: Study, config: RunConfig) -> dic
             stated = {"label": label, "tr_s": tr_s, "start_s": float(table.start_s), "hemodynamics": table.hemodynamics}
             built[label] = registry.modality("features_table", **(stated | config.settings.get("features", {})))
     if not built:
-        raise ConfigError("no modality is left; choose at least one, for example --text bge")
+        raise ConfigError("no modality is left; choose a plugin for at least one kind, for example --text bge")
     return built

@@ -21,8 +21,11 @@ from giblet.model import ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
 from giblet.types import Aligned, Array, Features, Int
 
+Compare = Callable[[Mapping[str, Features], Mapping[str, Path], Int], Mapping[str, Mapping[str, float | None]]]
 FROM_SCANS = ("predicted", "measured")
+WRITTEN = ("roundtrip", *FROM_SCANS, "training_mean")
 VERSIONS = ("roundtrip", *FROM_SCANS, "permuted", "training_mean")
+"""What is scored against the original. `permuted` is not written: it is `measured` again, at the wrong time."""
 
 
 def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
@@ -80,6 +83,14 @@ def read_code(n: ModalityNets, reader: Reader, version: str, timeline: int, bloc
     return reader.model.rebuild(reader.group_latent(version, timeline, block))[n.name].detach()
 
 
+def permuted(code: Tensor) -> Tensor:
+    """A code [T, W] that was read, shifted in a circle by half of its TRs: later by so many.
+
+    But for a few TRs at the seam, which the response reaches over, this is what is read from scans that are shifted so.
+    """
+    return code.roll(len(code) // 2, 0)
+
+
 def constant_frame(n: ModalityNets, reader: Reader) -> Array:
     """The best constant predictor as one native value, [1, *S]."""
     constant = reader.losses[n.name].constant
@@ -89,58 +100,43 @@ def constant_frame(n: ModalityNets, reader: Reader) -> Array:
 def make_versions(n: ModalityNets, reader: Reader, timeline: int, block: Block) -> dict[str, Features]:
     """The original and all `VERSIONS` of a block, as features.
 
-    `permuted` is what was read from measured scans, shifted in a circle by half the block; `training_mean` the best
-    constant.
+    `permuted` is what is made of the code of `measured` at the wrong time; `training_mean` the best constant.
     """
     aligned = reader.timelines[timeline].aligned[n.name]
     codes = {v: read_code(n, reader, v, timeline, block) for v in FROM_SCANS}
+    codes["permuted"] = permuted(codes["measured"])
     made = {v: decoded(n, reader, h, aligned, block) for v, h in codes.items()}
-    length = len(made["measured"])
     made["roundtrip"] = roundtrip(n, aligned, block)
-    made["permuted"] = np.roll(made["measured"], length // 2, axis=0)
-    made["training_mean"] = np.repeat(constant_frame(n, reader), length, axis=0)
+    made["training_mean"] = np.repeat(constant_frame(n, reader), len(made["measured"]), axis=0)
     return {"original": cut(aligned, block)} | {v: cut(aligned, block, made[v]) for v in VERSIONS}
 
 
 def reconstruct_modality(
     inputs: Inputs, modality: Modality, n: ModalityNets, reader: Reader, folder: Path, seconds: float
 ) -> dict[str, Any]:
-    """Write every version of a modality into `folder/KIND/`, and score each against the original."""
+    """Write the original and what is `WRITTEN` of a modality into `folder/KIND/`; score each version."""
     timeline, block = stretch(inputs, seconds)
     tr_s = float(reader.timelines[timeline].grid.tr_s)
     versions = make_versions(n, reader, timeline, block)
     target = folder / modality.kind
     target.mkdir(parents=True, exist_ok=True)
-    files = {v: stages.reconstruct(inputs.registry, modality, f, target / v) for v, f in versions.items()}
+    files = {v: stages.reconstruct(inputs.registry, modality, versions[v], target / v) for v in ("original", *WRITTEN)}
     counts = reader.timelines[timeline].aligned[n.name].count[block.trs]
     n_trs = block.stop - block.start
     return {
         **_scores(modality.kind, versions, files, counts),
-        "how": getattr(modality, "how", ""),
+        "how": modality.how,
         "reconstructed_s": n_trs * tr_s,
-        "permuted_by_s": n_trs / 2 * tr_s,
+        "permuted_by_s": n_trs // 2 * tr_s,
     }
 
 
-def _scores(kind: str, versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int) -> dict[str, Any]:
-    """Each version against the original: films together, TR by TR, what else has a `compare` one by one."""
-    made = {v: f for v, f in versions.items() if v != "original"}
-    if kind == "video":
-        from giblet.analysis.video import are_pictures, as_pictures, compare_films
-
-        if not are_pictures(versions["original"].values.shape[1:]):
-            return {}
-        pictures = {v: as_pictures(f) for v, f in versions.items()}
-        return dict(compare_films(pictures.pop("original"), pictures, counts))
-    compare, original = kind_comparison(kind), "original"
-    if compare is None:
+def _scores(
+    kind: str, versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int
+) -> Mapping[str, Mapping[str, float | None]]:
+    """`compare` of `giblet.analysis.KIND`; nothing for a kind that has none."""
+    name = f"giblet.analysis.{kind}"
+    if importlib.util.find_spec(name) is None:
         return {}
-    return {v: compare(versions[original], f, files[original], files[v]) for v, f in made.items()}
-
-
-def kind_comparison(kind: str) -> Callable[..., dict[str, float]] | None:
-    """`giblet.analysis.KIND.compare`, where that kind of signal has one."""
-    if importlib.util.find_spec(f"giblet.analysis.{kind}") is None:
-        return None
-    compare: Callable[..., dict[str, float]] = importlib.import_module(f"giblet.analysis.{kind}").compare
-    return compare
+    compare: Compare | None = getattr(importlib.import_module(name), "compare", None)
+    return {} if compare is None else compare(versions, files, counts)

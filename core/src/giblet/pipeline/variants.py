@@ -7,15 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 from giblet.config import RunConfig, build_config, parse_overrides, parse_value
 from giblet.errors import ConfigError, did_you_mean
 from giblet.plugins import Registry
-from giblet.types import Temporal
+from giblet.types import TEMPORAL_MODULES
 
 TEMPORAL = "temporal"
-MODULES: tuple[str, ...] = get_args(Temporal)
 Overrides = dict[str, dict[str, Any]]
 Variant = Mapping[str, Any]
 
@@ -37,8 +36,8 @@ def temporal_axis(names: Sequence[str]) -> Axis:
         If a module does not exist, or is named twice.
     """
     for name in names:
-        if name not in MODULES:
-            raise ConfigError(f"no temporal module {name!r}; {did_you_mean(name, MODULES)}")
+        if name not in TEMPORAL_MODULES:
+            raise ConfigError(f"no temporal module {name!r}; {did_you_mean(name, TEMPORAL_MODULES)}")
     return axis_of(TEMPORAL, tuple(names))
 
 
@@ -114,5 +113,7 @@ def _places(name: str, modalities: Mapping[str, str], registry: Registry) -> lis
     taking = {kind: plugin for kind, plugin in modalities.items() if plugin != "none"}
     found = [(k, TEMPORAL) for k, p in taking.items() if TEMPORAL in registry.modality_class(p).model_fields]
     if not found:
-        raise ConfigError(f"none of {', '.join(taking.values())} has temporal modules; give --vary SECTION.KEY=...")
+        raise ConfigError(
+            f"none of {', '.join(taking.values())} has temporal modules; vary a setting (--vary SECTION.KEY=...)"
+        )
     return found

@@ -32,7 +32,7 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     if fmri["interval_pieces"] < FEWEST_PIECES:
         beside = f"the best ridge with {best:.3f} (too few minutes of test to tell them apart)"
     else:
-        told = f"{best:.3f}; 90 % interval of the difference {low:+.3f} to {high:+.3f}"
+        told = f"{best:.3f}; 90% interval of the difference {low:+.3f} to {high:+.3f}"
         beside = f"{beside_ridge(low, high)} the best ridge ({told})"
     return (
         f"The model predicts held-out scans with r = {r:.3f}, {beside}; "

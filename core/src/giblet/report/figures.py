@@ -11,9 +11,10 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from giblet.report.markup import Html, tag
+from giblet.report.markup import Html, number, tag
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 P = ParamSpec("P")
@@ -102,22 +103,13 @@ def bars(
     dots: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
     """Horizontal bars with their numbers, whiskers (`spread`) and a dot a person; dashed: what chance reaches."""
-    from giblet.report.markup import number
-
     fig = new_figure(4.8, 0.3 * len(values) + 0.75)
     ax = fig.add_subplot()
     names = list(values)[::-1]
-    ax.barh(
-        names, [values[n] for n in names], color=[BLUE if n in own else GREY for n in names], height=0.62, alpha=0.8
-    )
+    colours = [BLUE if n in own else GREY for n in names]
+    ax.barh(names, [values[n] for n in names], color=colours, height=0.62, alpha=0.8)
     for row, name in enumerate(names):
-        low_high = (spread or {}).get(name)
-        if low_high:
-            ax.plot(low_high, [row, row], color=INK, linewidth=1.4, marker="|", markersize=7)
-        seen = (dots or {}).get(name, [])
-        ax.plot(seen, [row] * len(seen), "o", color=INK, markersize=2.6, markeredgewidth=0, alpha=0.6)
-        end = max([values[name], 0, *seen, *(low_high or [])])
-        ax.annotate(number(values[name]), (end, row), (5, 0), textcoords="offset points", va="center")
+        _around(ax, row, values[name], (spread or {}).get(name) or [], (dots or {}).get(name, []))
     if chance is not None:
         ax.axvline(chance, color=INK, linestyle="--", linewidth=1)
         ax.set_title(f"dashed: {chance_name}", loc="right", fontsize=8)
@@ -125,6 +117,15 @@ def bars(
     ax.margins(x=0.14)
     ax.set_xlabel(unit)
     return fig
+
+
+def _around(ax: Axes, row: int, value: float, low_high: Sequence[float], seen: Sequence[float]) -> None:
+    """A bar's whisker, its dots, and its number behind all of them."""
+    if low_high:
+        ax.plot(low_high, [row, row], color=INK, linewidth=1.4, marker="|", markersize=7)
+    ax.plot(seen, [row] * len(seen), "o", color=INK, markersize=2.6, markeredgewidth=0, alpha=0.6)
+    end = max([value, 0, *seen, *low_high])
+    ax.annotate(number(value), (end, row), (5, 0), textcoords="offset points", va="center")
 
 
 @styled
@@ -158,17 +159,26 @@ def grouped(
 
 
 @styled
-def curve(rows: Sequence[Mapping[str, Any]], title: str, constant: float) -> Figure:
-    """Training and validation loss of one stage over its steps, and that of the best constant predictor (dotted)."""
+def curve(rows: Sequence[Mapping[str, Any]], title: str, constant: float, summed: bool = False) -> Figure:
+    """Training and validation loss of one stage over its steps, and that of the best constant predictor (dotted).
+
+    A training loss that is `summed` over much more than the validation loss has a scale of its own, on the right.
+    """
     fig = new_figure(4.4, 2.7)
     ax = fig.add_subplot()
-    for key, colour, marker in (("train", BLUE, None), ("validation", ORANGE, ".")):
+    other = ax.twinx() if summed else ax
+    for key, colour, marker, own in (("train", BLUE, None, other), ("validation", ORANGE, ".", ax)):
         points = [(r["step"], r[key]) for r in rows if r.get(key) is not None]
         if points:
-            ax.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=1.3, label=key)
+            own.plot(*zip(*points, strict=True), color=colour, marker=marker, linewidth=1.3, label=key)
     ax.axhline(constant, color=INK, linestyle=":", linewidth=1, label="best constant")
+    if summed:
+        other.spines["right"].set_visible(True)
+        other.set_ylabel("train: sum of losses")
+        ax.set_ylabel("validation: relative loss")
+    else:
+        ax.set_ylabel("relative loss")
     ax.set_title(title, loc="left")
     ax.set_xlabel("step")
-    ax.set_ylabel("relative loss")
-    ax.legend(fontsize=8)
+    fig.legend(loc="outside upper right", ncols=3, fontsize=8)
     return fig

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from giblet.report.legend import span
+from giblet.report import legend
 from giblet.report.markup import Html, html, number, paragraphs, table
 from giblet.report.scores import COLUMNS
 
@@ -24,7 +24,7 @@ MEANING = (
 RETRIEVAL = (
     "A clip is sought among the clips of the training and test blocks, those within 30 s in its run left out; the "
     "nearest is the one whose tiny pictures (16x9, four a TR, the training mean taken out) correlate most. Ties are a "
-    "fair draw. 90 % intervals over clips."
+    "fair draw. 90% intervals over clips."
 )
 
 
@@ -36,7 +36,7 @@ def quality(scores: Mapping[str, Any]) -> Html:
     over = f", from {scores['reconstructed_s']:g} s of one test block" if scores.get("reconstructed_s") else ""
     parts = [_quality(f"{where}{over}", made, suffix) for suffix, where in PLACES.items()]
     shift = scores.get("permuted_by_s")
-    note = f"Permuted scan: shifted by {shift:g} s, a control." if shift is not None else ""
+    note = f"Permuted: {legend.PERMUTED}; here by {shift:g} s." if shift is not None else ""
     return html([*parts, paragraphs(MEANING, note)])
 
 
@@ -54,7 +54,7 @@ def retrieval(found: Mapping[str, Any]) -> Html:
     if not found.get("n_clips"):
         return paragraphs(f"No clip was sought by its pictures: {found['note']}.") if found.get("note") else Html()
     rows = [
-        [COLUMNS[v], f["top1"], span(f.get("top1_interval")), f["top5"], span(f.get("top5_interval"))]
+        [COLUMNS[v], f["top1"], legend.span(f.get("top1_interval")), f["top5"], legend.span(f.get("top5_interval"))]
         for v in COLUMNS
         if (f := found.get(v))
     ]

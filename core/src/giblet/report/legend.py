@@ -15,17 +15,33 @@ HRF_RIDGE = (
 BANDED = "Ridge with a penalty of its own for each kind of feature."
 SUMMARY_RIDGE = "Ridge on simple summaries of film, sound and words."
 MEAN = "Predicting each voxel's mean over the training TRs, always; its r is 0."
+RATIO = (
+    "mean r over mean ceiling of those voxels only whose ceiling is at least 0.1; r and ceiling above are means over "
+    "all voxels, so that their ratio is another."
+)
 RELATIVE_LOSS = (
     "Relative loss: 1 is the best constant predictor, which knows nothing; 0 is perfect; above 1 is worse than "
-    "nothing. Measured: decoded from the real scans; permuted: from scans in the wrong order of time, a control."
+    "nothing. Measured: from the measured scan; permuted: from the measured scan at the wrong time, a control."
 )
-PREDICTED = "decoded from the brain activity that the model predicts"
-MEASURED = "decoded from the real scans of the test block"
-FAINT = "decoded from predicted activity with a twentieth of the power of a scan's noise"
-NOISY = "decoded from predicted activity with noise as in real scans"
-PERMUTED = "decoded from scans in the wrong order of time: a control that must know nothing"
+PREDICTED = "from the predicted scan, which the model makes of the stimulus"
+MEASURED = "from the measured scan of the test block"
+FAINT = "from the predicted scan with a twentieth of the power of a measured scan's noise"
+NOISY = "from the predicted scan with as much noise as a measured scan has"
+PERMUTED = (
+    "from the measured scan, shifted in time by half of the block, its end put before its beginning: a control that "
+    "must know nothing"
+)
 ROUND_TRIP = "features turned back at once, without a brain: the best that any decoder could reach"
 TRAINING_MEAN = "always the mean of the training film: a control"
+VERSIONS = {
+    "original": "original",
+    "roundtrip": "round trip",
+    "predicted": "from the predicted scan",
+    "measured": "from the measured scan",
+    "training_mean": "training mean",
+    "permuted": "permuted",
+}
+"""What a reader calls what is made or played."""
 CLIPS = (
     "Clips of 9 s are told from clips at least 30 s away in the same run; those of the same scene, with the same words "
     "or the same features are left out. Intervals of all scans together are over clips, those of one scan over clips "

@@ -8,21 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from giblet.data.written import read_arrays, read_object
 from giblet.errors import DataError
 from giblet.report.embedding import Embedder
+from giblet.report.legend import VERSIONS
 
 PREFERRED = ("original", "roundtrip", "predicted", "measured")
-LABELS = {
-    "original": "original",
-    "roundtrip": "round trip",
-    "predicted": "from predicted brain",
-    "measured": "from measured scan",
-    "training_mean": "training mean",
-    "permuted": "from permuted scan (control)",
-}
 GENERAL = frozenset(
     {
         "summary",
@@ -44,7 +37,7 @@ GENERAL = frozenset(
 
 def label(condition: str) -> str:
     """What a reader calls a condition, `lesion-visual` for example."""
-    return LABELS.get(condition, condition.replace("lesion-", "lesion: ", 1))
+    return VERSIONS.get(condition, condition.replace("lesion-", "lesion: ", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +100,7 @@ class RunFolder:
 def _object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    value = _parsed(path, path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise DataError(f"{path} must hold a JSON object; run again without it to write it anew")
-    return value
+    return read_object(path)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -129,5 +119,4 @@ def _parsed(path: Path, text: str) -> Any:
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return read_arrays(path)

@@ -16,13 +16,7 @@ LOSSES = {
     "predicted": legend.PREDICTED,
     "permuted": legend.PERMUTED,
 }
-COLUMNS = {
-    "roundtrip": "round trip",
-    "predicted": "from predicted brain",
-    "measured": "from measured scan",
-    "training_mean": "training mean",
-    "permuted": "permuted scan",
-}
+COLUMNS = {name: title for name, title in legend.VERSIONS.items() if name != "original"}
 NAMES = {
     "si_sdr_db": "SI-SDR (dB)",
     "envelope_r": "envelope r",

@@ -46,6 +46,14 @@ class Case:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return self.modality.example(Path(folder))
 
+    @property
+    def seconds_of_example(self) -> int | None:
+        """How long the recording lasts, where giblet itself wrote it and its clock is no setting."""
+        from giblet.media.examples import SECONDS, TIMED
+
+        ours = self._make_source == self._example and type(self.modality).example is Modality.example
+        return SECONDS if ours and self.modality.kind in TIMED else None
+
     def make_source(self) -> Source:
         """The recording: the author's, or the modality's own example."""
         return self._make_source()
@@ -88,10 +96,12 @@ class Case:
         import torch
 
         torch.manual_seed(seed)
-        spec = self.spec
-        own = self.fitted.width(spec)
-        width = own if own != Modality.width(self.fitted, spec) else NET_WIDTH
-        return self.fitted.encode(spec, width), self.fitted.decode(spec, width)
+        return self.fitted.encode(self.spec, self.width), self.fitted.decode(self.spec, self.width)
+
+    @property
+    def width(self) -> int:
+        """The size of the code: the modality's own, or a small one where it leaves that open."""
+        return self.fitted.width(self.spec) if type(self.fitted).width is not Modality.width else NET_WIDTH
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """All TRs of the grid as the nets get them: x [T, F, *S] and the mask [T, F] of frames that are there."""

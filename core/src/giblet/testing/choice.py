@@ -20,6 +20,7 @@ class Check(Protocol):
 
 ALWAYS: list[Check] = [
     settings.check_class_attributes,
+    settings.check_methods_are_spelt,
     settings.check_settings_round_trip,
     settings.check_settings_forbid_unknown_keys,
     processes.check_picklable,
@@ -27,13 +28,16 @@ ALWAYS: list[Check] = [
     processes.check_extract_in_a_worker,
     extraction.check_extract_is_deterministic,
     extraction.check_times_increase,
+    extraction.check_times_are_the_recordings,
     extraction.check_values_are_finite,
     extraction.check_chunks_are_small,
+    extraction.check_chunks_do_not_matter,
     extraction.check_features_survive_the_store,
 ]
 NETS: list[Check] = [
     nets.check_spec_describes_the_features,
     nets.check_encode_decode_shapes,
+    nets.check_codes_follow_the_frames,
     nets.check_rows_do_not_mix,
     nets.check_masked_frames_do_not_count,
     nets.check_eval_is_deterministic,

@@ -14,10 +14,15 @@ import numpy as np
 from giblet.data.feature_files import read_features, write_features
 from giblet.errors import DataError
 from giblet.testing.case import Case
-from giblet.testing.verdict import relative_error, require, require_same
+from giblet.testing.verdict import NothingTriedError, relative_error, require, require_same
 from giblet.types import Features
 
 CHUNK_BYTES = 64 << 20
+CLOCK_SLACK_S = 0.5
+"""How far the first sample may be from 0, and the last from the end: windows and codecs reach over it."""
+SMALL_SHARE = 1 / 30
+"""Of the readers' chunks: 30 s of sound become 1 s, 8 MB of pictures 0.3 MB."""
+CHUNK_ERROR = 1e-6
 CUT_ERROR = 0.1
 """How much a cut may change features, as a share of their variance: windows reach over the edges of a cut."""
 
@@ -47,11 +52,38 @@ def check_times_increase(case: Case) -> None:
         require(whole, "durations must be int64 and not negative")
 
 
+def check_times_are_the_recordings(case: Case) -> None:
+    """Of a recording that giblet made, the samples begin near 0 and end near its end."""
+    length_s, features = case.seconds_of_example, case.features
+    if length_s is None:
+        raise NothingTriedError("only a film, sound or annotations that giblet makes have a length that is known")
+    ends = features.ticks if features.durations is None else features.ticks + features.durations
+    first_s, last_s = (float(int(t) * features.timebase) for t in (features.ticks.min(), ends.max()))
+    begins = abs(first_s) <= CLOCK_SLACK_S
+    stops = length_s - 2 * CLOCK_SLACK_S <= last_s <= length_s + CLOCK_SLACK_S
+    where = f"samples lie from {first_s:.3g} to {last_s:.3g} s of a recording of {length_s} s"
+    require(begins and stops, f"{where}; ticks times timebase are seconds from the file's start")
+
+
 def check_values_are_finite(case: Case) -> None:
     """Missing is a mask, never a NaN."""
     values = case.features.values
     require(len(values), "the source gave no features")
     require(np.isfinite(values).all(), "features must be finite; leave missing samples out")
+
+
+def check_chunks_do_not_matter(case: Case) -> None:
+    """Read in chunks of a second or less, a recording gives the same values at the same times."""
+    from giblet.media.chunk_size import smaller_chunks
+
+    with smaller_chunks(SMALL_SHARE) as size:
+        found = case.extract()
+    if not size.asked:
+        raise NothingTriedError("extract reads neither sound nor film with giblet.media")
+    whole, classes = case.features, case.spec.num_classes is not None
+    require(_times(found) == _times(whole), "smaller chunks give samples at other times; carry on from chunk to chunk")
+    error = relative_error(found.values, whole.values, classes=classes)
+    require(error <= CHUNK_ERROR, f"smaller chunks give other values (relative error {error:.3g}); use the whole")
 
 
 def check_chunks_are_small(case: Case) -> None:
@@ -74,14 +106,17 @@ def check_features_survive_the_store(case: Case) -> None:
 def check_pieces_join_to_the_whole(case: Case) -> None:
     """Between its ends, a cut (`start_s`, `stop_s`) gives what the whole recording gives, however it is cut.
 
-    A cut may give more than asked for, or be refused by a DataError.
+    A cut may give more than asked for, or be refused by a DataError: where all is given or refused, nothing is tried.
     """
     whole, thirds = case.features, (1, 2)
     inner = [int(whole.ticks[len(whole.ticks) * i // 3]) * whole.timebase for i in thirds]
     try:
-        joined = Features.concat([_piece(case, a, b) for a, b in pairwise([None, *inner, None])])
-    except DataError:
-        return
+        cuts = [_cut(case, a, b) for a, b in pairwise([None, *inner, None])]
+    except DataError as refusal:
+        raise NothingTriedError(f"a cut is refused: {refusal}") from None
+    if all(_times(cut) == _times(whole) for cut in cuts):
+        raise NothingTriedError("extract gives the whole recording whatever start_s and stop_s are")
+    joined = Features.concat([_inside(c, a, b) for c, (a, b) in zip(cuts, pairwise([None, *inner, None]), strict=True)])
     moved = "pieces (start_s, stop_s) have samples at other times than the whole; count time from the file's start"
     require(_times(joined) == _times(whole), moved)
     error = relative_error(joined.values, whole.values, classes=case.spec.num_classes is not None)
@@ -89,9 +124,13 @@ def check_pieces_join_to_the_whole(case: Case) -> None:
     require(error <= CUT_ERROR, f"pieces differ from the whole (relative error {error:.3g}); {far}")
 
 
-def _piece(case: Case, start_s: Fraction | None, stop_s: Fraction | None) -> Features:
-    """The samples that are presented in [start_s, stop_s), of a source that is cut there."""
-    found = case.extract(replace(case.make_source(), start_s=start_s, stop_s=stop_s))
+def _cut(case: Case, start_s: Fraction | None, stop_s: Fraction | None) -> Features:
+    """What a source that is cut gives."""
+    return case.extract(replace(case.make_source(), start_s=start_s, stop_s=stop_s))
+
+
+def _inside(found: Features, start_s: Fraction | None, stop_s: Fraction | None) -> Features:
+    """The samples that are presented in [start_s, stop_s)."""
     inside = np.ones(len(found.ticks), bool)
     if start_s is not None:
         inside &= found.ticks >= -(-start_s // found.timebase)

@@ -6,7 +6,7 @@ import numpy as np
 
 from giblet.testing.case import Case
 from giblet.testing.drawing import for_all
-from giblet.testing.verdict import require, require_close
+from giblet.testing.verdict import NothingTriedError, require, require_close
 
 
 def check_spec_describes_the_features(case: Case) -> None:
@@ -37,6 +37,7 @@ def check_encode_decode_shapes(case: Case) -> None:
         h = encoder(x[torch.arange(n) % len(x)], mask)
         require(h.ndim == 2, f"encode must give [n, width], not {tuple(h.shape)}")
         require(len(h) == n, f"encode gave {len(h)} rows for {n} TRs")
+        require(h.shape[1] == case.width, f"encode gave codes of {h.shape[1]} numbers, asked for {case.width}")
         require(torch.isfinite(h).all(), "encode gave codes that are not finite")
         y = decoder(h)
         want = (n, spec.frames, *inner)
@@ -44,6 +45,22 @@ def check_encode_decode_shapes(case: Case) -> None:
         require(torch.isfinite(y).all(), "decode gave values that are not finite")
 
     for_all(law, 6, n=st.integers(1, 7), seed=st.integers(0, 99))
+
+
+def check_codes_follow_the_frames(case: Case) -> None:
+    """Other frames give another code, wherever the TRs of the recording differ."""
+    import torch
+
+    (encoder, _), (x, mask) = case.build(), case.batch()
+    other, there = x.flip(0), torch.ones_like(mask)
+    if torch.equal(x, other):
+        raise NothingTriedError("the TRs of the recording are all alike")
+    encoder.eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():  # away from layers that begin at zero
+            parameter.add_(0.02 * torch.randn_like(parameter))
+        same = torch.equal(encoder(x, there), encoder(other, there))
+    require(not same, "encode gives the same code for other frames; it must read x")
 
 
 def check_rows_do_not_mix(case: Case) -> None:

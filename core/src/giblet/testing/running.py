@@ -12,6 +12,7 @@ from giblet.errors import WeightsError
 from giblet.modality import Modality
 from giblet.testing.case import GRID, Case
 from giblet.testing.choice import Check, checks_for
+from giblet.testing.verdict import NothingTriedError
 from giblet.types import Source, TRGrid
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one check: its name, the law in words, why it failed (None: it passed), and how long it took."""
+    """What came of one check: its name, the law in words, why it failed, why nothing could be tried, the time it took.
+
+    It passed where both reasons are None.
+    """
 
     check: str
     law: str
     failure: str | None
+    not_tried: str | None
     seconds: float
 
 
@@ -44,15 +49,17 @@ def run_checks(case: Case, checks: Iterable[Check]) -> Iterator[Outcome]:
         If the modality's weights cannot be had: then nothing was checked.
     """
     for check in checks:
-        start, failure = time.perf_counter(), None
+        start, failure, idle = time.perf_counter(), None, None
         try:
             check(case)
         except WeightsError:
             raise
+        except NothingTriedError as reason:
+            idle = str(reason)
         except Exception as error:
             failure = _reason(error)
         law = (check.__doc__ or "").strip().partition("\n")[0]
-        yield Outcome(name_of(check), law, failure, time.perf_counter() - start)
+        yield Outcome(name_of(check), law, failure, idle, time.perf_counter() - start)
 
 
 def _reason(error: Exception) -> str:
@@ -68,11 +75,23 @@ def modality_checks(
 ) -> pytest.MarkDecorator:
     """Decorate a test that takes `check`: one pytest id a check.
 
+    A check that finds nothing to try is skipped, with the reason.
+
     `make_source` is called without arguments and returns a `Source` of at least four TRs of 1.5 s; without it the
     modality's own `example` is used.
     """
     import pytest
 
     case = Case(modality, make_source, grid)
-    params = [pytest.param(partial(c, case), id=f"{modality.name}-{name_of(c)}") for c in checks_for(modality)]
+    params = [pytest.param(partial(_try, c, case), id=f"{modality.name}-{name_of(c)}") for c in checks_for(modality)]
     return pytest.mark.parametrize("check", params)
+
+
+def _try(check: Check, case: Case) -> None:
+    """Run a check in a test; one that had nothing to try is no pass."""
+    import pytest
+
+    try:
+        check(case)
+    except NothingTriedError as reason:
+        pytest.skip(str(reason))

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from typing import Any
 
 import numpy as np
 
+from giblet.modality import Modality
 from giblet.plugins import check_class
 from giblet.testing.case import Case
 from giblet.testing.drawing import for_all, legal_settings
 from giblet.testing.verdict import require
 
+NEAR = 0.75
+"""How alike two names are that one is taken for a slip of the other, as difflib counts."""
+
 
 def check_class_attributes(case: Case) -> None:
     """Name, kind and role are such that the class can be registered."""
     check_class(type(case.modality))
+
+
+def check_methods_are_spelt(case: Case) -> None:
+    """No public method is called nearly as one of Modality's: a misspelt one would never be called."""
+    from difflib import get_close_matches
+
+    ours = [n for n, f in vars(Modality).items() if inspect.isfunction(f) and not n.startswith("_")]
+    for cls in type(case.modality).__mro__[: type(case.modality).__mro__.index(Modality)]:
+        for name, method in vars(cls).items():
+            if inspect.isfunction(method) and not name.startswith("_") and not hasattr(Modality, name):
+                near = get_close_matches(name, ours, 1, NEAR)
+                require(not near, f"nothing calls {cls.__name__}.{name}; did you mean {''.join(near)!r}?")
 
 
 def check_settings_round_trip(case: Case) -> None:

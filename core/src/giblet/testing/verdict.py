@@ -15,6 +15,10 @@ CLOSE = 1e-8
 """Squared difference of two tensors that count as the same, as a share of their mean square."""
 
 
+class NothingTriedError(Exception):
+    """What a check raises where there was nothing that it could try: neither passed nor failed."""
+
+
 def require(holds: object, message: str) -> None:
     """Fail the check with a message unless something holds; unlike `assert`, under `python -O` too.
 

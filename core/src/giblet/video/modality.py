@@ -28,6 +28,10 @@ Frames = Annotated[int, Field(ge=0), AfterValidator(_not_one)]
 """A number of frames a TR, 0 for all of them; never 1."""
 
 
+Channels = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+"""Channels after each convolution, at least one of them."""
+
+
 class VideoModality(Modality):
     """A film as frames, uint8 [N, H, W, 3], at their own times; a plugin adds `name`, `encode` and `decode`.
 
@@ -71,11 +75,15 @@ class VideoModality(Modality):
 
     def net_size(self, spec: FeatureSpec) -> Size:
         """Frames, height and width of the clip that the nets see; a 0 in the settings takes the film's own."""
-        own = (max(2, spec.frames), spec.shape[0], spec.shape[1])
+        own = (max(2, spec.frames), *self.out_size(spec)[1:])
         frames, height, width = (
             n or all_ for n, all_ in zip((self.net_frames, self.net_height, self.net_width), own, strict=True)
         )
         return frames, height, width
+
+    def out_size(self, spec: FeatureSpec) -> Size:
+        """Frames, height and width of what is reconstructed."""
+        return spec.frames, spec.shape[0], spec.shape[1]
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Squared error of pixels in units of the full range, [n, F]; the prediction may be a clip of fewer pixels."""

@@ -16,9 +16,7 @@ from giblet_audio_stft.transform import Stft
 CENTRE, SCALE = log(1e-3), log(10)
 """Natural log of a bin's magnitude in speech: -60 dB, give or take 20."""
 QUIET = 1e-10
-"""Power that counts as nothing, -100 dB."""
-FLOOR = 1e-3
-"""The least compressed magnitude that is said: below it, powers of it are not told from zero."""
+"""Power that counts as nothing, -100 dB, to the loss, too."""
 
 
 def expected_step(bins: int, stft: Stft) -> Tensor:
@@ -50,17 +48,18 @@ class StftEncoder(nn.Module):
 class StftDecoder(nn.Module):
     """[n, D] -> [n, F, bins, 2]: compressed magnitudes, and phases that add up from step to step, so that tones run on.
 
-    What it says of magnitudes is what the loss compares, |S|^c: gradients are alike for loud and soft.
+    What it says of magnitudes is what the loss compares, |S|^c: gradients are alike for loud and soft. The least of
+    them is added, not clamped: a clamp, or a magnitude that the loss does not tell from zero, has no gradient.
     """
 
     def __init__(self, spec: FeatureSpec, width: int, stft: Stft, compression: float) -> None:
         super().__init__()
         self.step = nn.Buffer(expected_step(spec.shape[0], stft), persistent=False)
-        self.compression, self.usual = compression, exp(compression * CENTRE)
+        self.compression, self.usual, self.least = compression, exp(compression * CENTRE), QUIET ** (compression / 2)
         self.net = FrameDecoder(spec, width)
 
     def forward(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, F, bins, 2]."""
         loud, beyond = self.net(h).unbind(-1)
-        magnitude = (self.usual * softplus(loud + 1)).clamp_min(FLOOR) ** (1 / self.compression)
+        magnitude = (self.usual * softplus(loud + 1) + self.least) ** (1 / self.compression)
         return torch.view_as_real(torch.polar(magnitude, (self.step + beyond).cumsum(1)))

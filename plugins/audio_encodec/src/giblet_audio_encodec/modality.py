@@ -29,7 +29,6 @@ class AudioEncodec(Modality):
     name: ClassVar[str] = "audio_encodec"
     kind: ClassVar[str] = "audio"
     unit: ClassVar[str] = "code"
-    how: ClassVar[str] = "EnCodec decoder"
     net_settings: ClassVar[frozenset[str]] = frozenset({"temporal"})
 
     weights: str = "facebook/encodec_24khz"
@@ -114,6 +113,11 @@ class AudioEncodec(Modality):
             return np.concatenate([mean, spread], 1)
 
         return np.concatenate([latents(slice(at, at + 64)) for at in range(0, aligned.grid.n_trs, 64)])
+
+    @property
+    def how(self) -> str:
+        """What makes sound of the features."""
+        return "EnCodec decoder"
 
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write `out`.wav by the codec's decoder, as long as the sound was where `n_samples` says so.

@@ -32,7 +32,6 @@ class AudioMel(Modality):
     kind: ClassVar[str] = "audio"
     unit: ClassVar[str] = "dB"
     round_trip: ClassVar[float | None] = 0.15
-    how: ClassVar[str] = "Griffin-Lim (torch)"
     net_settings: ClassVar[frozenset[str]] = frozenset({"centre_db", "scale_db", "temporal"})
 
     n_mels: Literal[80, 128] = 80
@@ -108,6 +107,11 @@ class AudioMel(Modality):
 
         slices = (slice(start, start + 64) for start in range(0, aligned.grid.n_trs, 64))
         return np.concatenate([band_summary(*aligned.rows(s), self.hop / self.rate_hz) for s in slices])
+
+    @property
+    def how(self) -> str:
+        """What makes sound of the features."""
+        return "Griffin-Lim (torch)"
 
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write `out`.wav by Griffin-Lim in torch (`how`), as long as the sound was where `n_samples` says so.

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from giblet import Aligned, ConfigError, Features, FeatureSpec, Modality, Source, hookimpl
 from giblet.types import Array, Temporal
-from giblet.video import VideoModality
-from pydantic import Field, model_validator
+from giblet.video import Channels, VideoModality
+from pydantic import model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TRAINED_PX = 224
 """Side of the pictures that ResNet-50 was trained on."""
+PICTURE_NETS = ("channels", "net_frames", "net_width", "net_height")
+"""Settings that only the nets of pictures read."""
 
 
 class Video2DCNN(VideoModality):
@@ -32,7 +34,7 @@ class Video2DCNN(VideoModality):
     name = "video_2dcnn"
     net_settings: ClassVar[frozenset[str]] = VideoModality.net_settings | {"channels", "temporal"}
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = (32, 64, 128, 256)
+    channels: Channels = (32, 64, 128, 256)
     temporal: Temporal = "own"
     """What pools the frames: mean, drift and mean change (own), or a module of the core."""
     features: Literal["frames", "resnet50"] = "frames"
@@ -54,6 +56,15 @@ class Video2DCNN(VideoModality):
             raise ValueError(
                 "ResNet-50 without weights sees nothing; give weights=imagenet (needs the network), weights=PATH of "
                 "torchvision's resnet50 state dict, or features=frames, which needs none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> Self:
+        changed = [k for k in PICTURE_NETS if getattr(self, k) != type(self).model_fields[k].default]
+        if self.features == "resnet50" and changed:
+            raise ValueError(
+                f"{', '.join(changed)}: no effect on features=resnet50; leave out, or give features=frames"
             )
         return self
 
@@ -103,7 +114,7 @@ class Video2DCNN(VideoModality):
             return Modality.decode(self, spec, width)
         from giblet_video_2dcnn.nets import Decoder
 
-        return Decoder(self.net_size(spec), self.channels, width, (spec.frames, spec.shape[0], spec.shape[1]))
+        return Decoder(self.net_size(spec), self.channels, width, self.out_size(spec))
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Squared error of pixels in units of the full range, or of features, [n, F]."""
@@ -117,7 +128,7 @@ class Video2DCNN(VideoModality):
 
     @property
     def how(self) -> str:
-        """What the report says of the way back."""
+        """That features of ResNet-50 cannot be played."""
         return "" if self.features == "frames" else "features of ResNet-50: encoding only, nothing can be played back"
 
     def can_reconstruct(self) -> bool:

@@ -5,29 +5,27 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from giblet.nn import ClipDecoder, ClipEncoder, CoarseDecoder, CoarseEncoder, build_temporal
+from giblet.nn import (
+    HIDDEN,
+    ClipDecoder,
+    ClipEncoder,
+    CoarseDecoder,
+    CoarseEncoder,
+    build_temporal,
+    halves,
+    normalised,
+)
 from giblet.types import Temporal
 from torch import Tensor, nn
 
 POOLED = 32
 """Channels that leave the convolutions for the dense layer."""
-HIDDEN = 256
-"""D of the temporal modules."""
 Size = tuple[int, int, int]
 
 
-def halves(length: int, times: int) -> list[int]:
-    """A side of the picture after 0, 1, ... convolutions of stride 2."""
-    sides = [length]
-    for _ in range(times):
-        sides.append(-(-sides[-1] // 2))
-    return sides
-
-
 def block(conv: nn.Module, channels: int) -> nn.Sequential:
-    """A convolution with group normalisation, which a batch of any size leaves alone."""
-    groups = next(g for g in (8, 4, 2, 1) if channels % g == 0)
-    return nn.Sequential(conv, nn.GroupNorm(groups, channels), nn.ReLU())
+    """A convolution, normalised."""
+    return nn.Sequential(conv, *normalised(channels, groups=8))
 
 
 class StayDriftChange(nn.Module):

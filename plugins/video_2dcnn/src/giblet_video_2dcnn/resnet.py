@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from giblet import WeightsError
+from giblet.nn import PublishedWeights
 from giblet.types import Array
 from torch import Tensor, nn
 
@@ -17,6 +18,21 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """The colours of ImageNet, which torchvision's weights expect."""
 BATCH = 16
+
+
+def _imagenet() -> Mapping[str, Tensor]:
+    from torchvision.models import ResNet50_Weights
+
+    return ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=False, check_hash=True)
+
+
+WEIGHTS = PublishedWeights(
+    "ResNet-50",
+    "imagenet",
+    _imagenet,
+    "give weights=imagenet (needs the network), weights=PATH of torchvision's resnet50 state dict, or features=frames, "
+    "which needs none",
+)
 
 
 def load(weights: str) -> nn.Module:
@@ -28,10 +44,7 @@ def load(weights: str) -> nn.Module:
         If the weights cannot be had, or are not those of ResNet-50.
     """
     net = _resnet50()
-    try:
-        net.load_state_dict(_state(weights))
-    except Exception as error:  # whatever a download or a foreign file raises
-        raise _missing(weights, error) from None
+    WEIGHTS.load(net, weights, kept=lambda state: state)
     net.fc = nn.Identity()
     return net.eval().requires_grad_(False)
 
@@ -52,13 +65,13 @@ def fingerprint(weights: str) -> Array:
     WeightsError
         If there is no such file.
     """
-    if weights == "imagenet":
+    if weights == WEIGHTS.name:
         return np.frombuffer(weights.encode(), np.uint8)
     try:
         with Path(weights).expanduser().open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
-        raise _missing(weights, error) from None
+        raise WEIGHTS.missing(weights, error) from None
     return np.frombuffer(digest, np.uint8)
 
 
@@ -72,19 +85,3 @@ def _resnet50() -> Any:
         from torchvision.models import resnet50
 
         return resnet50(weights=None)
-
-
-def _state(weights: str) -> Any:
-    if weights == "imagenet":
-        from torchvision.models import ResNet50_Weights
-
-        return ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=False, check_hash=True)
-    return torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
-
-
-def _missing(weights: str, error: Exception) -> WeightsError:
-    reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-    return WeightsError(
-        f"ResNet-50 weights {weights!r} cannot be had: {reason}; give weights=imagenet (needs the network), weights="
-        "PATH of torchvision's resnet50 state dict, or features=frames, which needs none"
-    )

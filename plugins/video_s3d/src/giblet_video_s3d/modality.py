@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from giblet import FeatureSpec, Modality, hookimpl
 from giblet.types import Temporal
-from giblet.video import VideoModality
+from giblet.video import Channels, VideoModality
 from pydantic import Field, model_validator
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class VideoS3D(VideoModality):
         "temporal",
     }
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = (12, 24, 48)
+    channels: Channels = (12, 24, 48)
     net: Literal["light", "full"] = "light"
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Channels of the full net as a share of the published ones; weights need 1."""
@@ -53,6 +53,8 @@ class VideoS3D(VideoModality):
             raise ValueError(f"weights={self.weights!r} belong to the full S3D; add net=full or leave weights out")
         if self.net == "light" and self.scale != 1:
             raise ValueError(f"scale={self.scale:g} is of the full S3D; add net=full, or set channels of the light net")
+        if self.finetune and self.weights == "none":
+            raise ValueError("finetune=True trains given weights on; add net=full weights=kinetics400, or leave it out")
         if self.weights != "none" and self.scale != 1:
             raise ValueError(f"weights are those of scale=1, not of {self.scale:g}; leave out scale or weights")
         if self.net == "full" and self.temporal != "own":
@@ -82,7 +84,7 @@ class VideoS3D(VideoModality):
         """A code to all frames of its TR, [n, F, H, W, 3] in 0..255."""
         from giblet_video_s3d.nets import Decoder
 
-        return Decoder(self.net_size(spec), self.channels, width, (spec.frames, spec.shape[0], spec.shape[1]))
+        return Decoder(self.net_size(spec), self.channels, width, self.out_size(spec))
 
 
 @hookimpl

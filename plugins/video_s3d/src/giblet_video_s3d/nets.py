@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from giblet.nn import ClipDecoder, ClipEncoder, CoarseDecoder, CoarseEncoder, build_temporal
+from giblet.nn import (
+    HIDDEN,
+    ClipDecoder,
+    ClipEncoder,
+    CoarseDecoder,
+    CoarseEncoder,
+    build_temporal,
+    halves,
+    normalised,
+    spread,
+)
 from giblet.types import Temporal
 from torch import Tensor, nn
 
+Size = tuple[int, int, int]
 POOLED = 24
 """Channels between the convolutions and the dense layers."""
-HIDDEN = 256
-"""D of the temporal modules."""
-Size = tuple[int, int, int]
-
-
-def half(length: int, stride: int = 2) -> int:
-    """One side after a convolution of this stride that pads by half its kernel."""
-    return -(-length // stride)
+DENSE: Size = (3, 6, 10)
+"""Cells that the decoder's dense layer makes at most, what the light net needs; more are interpolated from them."""
 
 
 def sizes(size_KHW: Size, steps: int) -> list[Size]:
     """Frames, rows and columns after 0, 1, ... steps: space halves at each, time from the second on."""
-    out = [size_KHW]
-    for i in range(steps):
-        k, h, w = out[-1]
-        out.append((half(k, 2 if i else 1), half(h), half(w)))
-    return out
+    k, h, w = size_KHW
+    return list(zip([k, *halves(k, steps - 1)], halves(h, steps), halves(w, steps), strict=True))
 
 
 def norm(channels: int) -> nn.Module:
-    """Group normalisation, which a batch of any size leaves alone, and the nonlinearity."""
-    return nn.Sequential(nn.GroupNorm(next(g for g in (4, 3, 2, 1) if channels % g == 0), channels), nn.ReLU())
+    """What follows each convolution."""
+    return normalised(channels, groups=4)
 
 
 class SeparableStep(nn.Module):
@@ -132,7 +134,7 @@ class Decoder(ClipDecoder):
     def __init__(self, size_KHW: Size, channels: tuple[int, ...], width: int, out_FHW: Size) -> None:
         super().__init__(out_FHW)
         self.sizes = sizes(size_KHW, len(channels))[::-1]
-        k, h, w = self.sizes[0]
+        k, h, w = (min(n, most) for n, most in zip(self.sizes[0], DENSE, strict=True))
         self.start = nn.Sequential(
             nn.Linear(width, 12 * k * h * w),
             nn.Unflatten(1, (12, k, h, w)),
@@ -147,7 +149,7 @@ class Decoder(ClipDecoder):
 
     def detail(self, h: Tensor) -> Tensor:
         """[n, D] -> [n, K, 3, h, w]."""
-        x = self.start(h)
+        x = spread(self.start(h), self.sizes[0])
         for step, size in zip(self.steps, self.sizes[1:], strict=True):
             x = step(x, size)
         return x.transpose(1, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, assert_never
 
 import numpy as np
 import torch
@@ -93,7 +93,9 @@ class Ablation:
             return torch.zeros_like(units)
         if self.how == "mean":
             return units.mean(0, keepdim=True).expand_as(units)
-        return torch.roll(units, self.shift(len(units), draw, person), 0)
+        if self.how == "resample":
+            return torch.roll(units, self.shift(len(units), draw, person), 0)
+        assert_never(self.how)
 
     def shift(self, trs: int, draw: int, person: int) -> int:
         """By how many TRs a person's block of `trs` is turned: between a quarter and three quarters of it."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from giblet.analysis.scores import Mask
 from giblet.analysis.video.cuts import find_cuts
 from giblet.analysis.video.motion import flow_correlation, optical_flow
-from giblet.analysis.video.pixels import Frames, frame_correlation, psnr, require_alike, ssim
-from giblet.types import Float, Int
+from giblet.analysis.video.pixels import (
+    Frames,
+    are_pictures,
+    as_pictures,
+    frame_correlation,
+    psnr,
+    require_alike,
+    ssim,
+)
+from giblet.types import Features, Float, Int
 
 AT_CUTS = "_at_cuts"
 Scores = dict[str, float | None]
@@ -32,6 +41,16 @@ class Tr:
     def cuts(self) -> bool:
         """Whether a new shot begins between two of its frames."""
         return not self.inside.all()
+
+
+def compare(
+    versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int
+) -> Mapping[str, Mapping[str, float | None]]:
+    """`compare_films` of each version against the `original`, as features; nothing where these are no pictures."""
+    if not are_pictures(versions["original"].values.shape[1:]):
+        return {}
+    pictures = {v: as_pictures(f) for v, f in versions.items()}
+    return compare_films(pictures.pop("original"), pictures, counts)
 
 
 def compare_films(original: Frames, made: Mapping[str, Frames], counts: Int) -> dict[str, Scores]:

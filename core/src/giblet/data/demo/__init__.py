@@ -1,5 +1,5 @@
 """The demo study: a made-up world whose truth is known."""
 
-from giblet.data.demo.write import make_demo
+from giblet.data.demo.write import demo_outline, make_demo
 
-__all__ = ["make_demo"]
+__all__ = ["demo_outline", "make_demo"]

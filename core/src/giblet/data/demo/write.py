@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Collection, Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
+from giblet.data.assemble import check_tr, without
 from giblet.data.demo.atlas import VOXEL_MM, make_atlas
 from giblet.data.demo.brain import N_PEOPLE, SLICE_TIME_REF, make_people, phase_randomised
 from giblet.data.demo.mux import write_film
-from giblet.data.demo.schedule import RUNS, SPLIT, TR_S, Float64, stream
+from giblet.data.demo.schedule import N_TRS, RUNS, SPLIT, TR_S, Float64, stream
 from giblet.data.demo.story import annotation_table
 from giblet.data.demo.truth import make_truth
 from giblet.data.demo.world import World, make_world
-from giblet.errors import ConfigError
+from giblet.data.parts import Scan, Stimulus, Study
+from giblet.data.study_file import StudyFile
+from giblet.errors import ConfigError, DataError
+from giblet.types import seconds
 
 
 def make_demo(
@@ -37,7 +43,13 @@ def make_demo(
     ------
     ConfigError
         If the folder already holds something.
+    DataError
+        If `shifted_s` is not a time, or longer than a run.
     """
+    if abs(seconds(shifted_s)) > N_TRS * TR_S:
+        raise DataError(
+            f"a shift of {shifted_s:g} s is longer than a run of the demo, {N_TRS * TR_S:g} s; give a shorter one"
+        )
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} already holds something; remove it or name another folder for the demo")
@@ -113,6 +125,24 @@ def _write_atlas(folder: Path) -> None:
     nifti.header.set_xyzt_units("mm", "sec")
     nibabel.save(nifti, folder / "atlas.nii")
     (folder / "atlas.tsv").write_text(atlas.table(), encoding="utf-8")
+
+
+def demo_outline(folder: Path, tr_s: Fraction | None = None, exclude: Collection[str] = ()) -> Study:
+    """The study that a demo would be in a folder, before there are files.
+
+    Raises
+    ------
+    ConfigError
+        If the TR is not positive, or somebody who is excluded does not exist.
+    """
+    check_tr(tr_s)
+    entries = StudyFile.model_validate(tomllib.loads(study_toml()))
+    kinds = {"video": "film", "audio": "film", "text": "annotations"}
+    stimuli = [Stimulus(e.name, {k: folder / str(getattr(e, v)) for k, v in kinds.items()}) for e in entries.stimulus]
+    length = (tr_s or seconds(TR_S), N_TRS)
+    scans = [Scan(e.subject, e.run, e.stimulus, folder / e.bold, *length) for e in without(entries.scan, exclude)]
+    split = {run: tuple(blocks) for run, blocks in entries.split.items()}
+    return Study(entries.study.name, folder, tuple(stimuli), tuple(scans), split)
 
 
 def study_toml() -> str:

@@ -9,9 +9,9 @@ from giblet.report.run_folder import RunFolder
 TRUNK_CONSTANT = 2.0
 LOSSES = (
     "Relative loss: the best constant predictor has 1 (dotted), perfect is 0. The trunk's is the sum of two such "
-    "terms, of squared error and of 1 - r: there a constant has 2. The training loss of the decoders is a sum over all "
-    "that they make, their validation loss the mean over signals. What is trained again on all but the test has no "
-    "validation loss."
+    "terms, of squared error and of 1 - r: there a constant has 2. The decoders train on a sum over all that they make "
+    "(right scale); their validation loss is the mean over signals (left). What is trained again on all but the test "
+    "has no validation loss."
 )
 
 
@@ -32,7 +32,7 @@ def _stage(run: RunFolder, stage: str) -> Html:
     best = f"best validation loss {number(min(known))}" if known else "no validation loss"
     said = f"{stage}: {rows[-1]['step']:,} steps, {best}, {number(sum(_spent(rows)))} s."
     constant = TRUNK_CONSTANT if stage.startswith("trunk") else 1.0
-    return figure(svg(curve(rows, stage, constant), f"Training curve of {said}"), said)
+    return figure(svg(curve(rows, stage, constant, stage.startswith("decoders")), f"Training curve of {said}"), said)
 
 
 def _spent(rows: list[dict[str, float]]) -> list[float]:

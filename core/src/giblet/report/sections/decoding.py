@@ -43,12 +43,13 @@ def _picture(run: RunFolder, scored: dict[str, Any]) -> Html:
     said = ", ".join(f"{k} {number(v)}" for k, (v, _) in rows.items())
     clips = max(int(_found(v).get("n_clips") or 0) for v in scored.values())
     caption = (
-        f"Which of two clips was seen or heard? Share of {clips} test clips that were told right from everybody's "
-        f"scans together; whiskers: 90% interval over clips; dashed: chance, one half. Seed {run.metrics.get('seed')}."
+        f"Which of two clips was seen or heard? Mean over {clips} test clips of the share of other clips that each "
+        "was told from, read from everybody's scans together; whiskers: 90% interval over clips; dashed: chance, one "
+        f"half. Seed {run.metrics.get('seed')}."
     )
     shares, spread = {k: v for k, (v, _) in rows.items()}, {k: i for k, (_, i) in rows.items()}
-    drawing = bars(shares, 0.5, "chance", "share told right", own=shares, spread=spread)
-    return figure(svg(drawing, f"Share of clips identified, one of two: {said}; chance 0.5"), caption, "narrow")
+    drawing = bars(shares, 0.5, "chance", "share of other clips told from", own=shares, spread=spread)
+    return figure(svg(drawing, f"Clips told from other clips, mean share: {said}; chance 0.5"), caption, "narrow")
 
 
 def _table(scored: dict[str, Any]) -> Html:

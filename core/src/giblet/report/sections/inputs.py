@@ -7,7 +7,7 @@ from typing import Any
 
 from giblet.report.alignment import alignment_plot, clock_of, rows_of, splits_of
 from giblet.report.figures import svg
-from giblet.report.markup import Html, Section, figure, folded, html, number, table, tag
+from giblet.report.markup import Html, Section, figure, folded, html, number, paragraphs, table, tag
 from giblet.report.run_folder import RunFolder
 
 SCANS = {
@@ -41,6 +41,7 @@ CAPTION = (
     "that time) or without a sample in that TR. Dotted: the first and the last TR. Nothing in a gap or a test block is "
     "learned from."
 )
+OLDER = "This run was made by an older giblet, which did not keep its clocks: there is no alignment plot."
 DRAWN = 4
 FOLD_ABOVE = 12
 
@@ -50,6 +51,7 @@ def render(run: RunFolder) -> Section | None:
     scans, streams = run.inputs.get("scans", []), run.inputs.get("streams", [])
     parts = [
         *_alignment(run.inputs),
+        paragraphs(OLDER) if (scans or streams) and not run.inputs.get("clocks") else None,
         _table("Scans. Offset: the stimulus time at which volume 0 begins.", SCANS, scans) if scans else None,
         _table("Streams of the stimuli, binned onto the TR grid without stretching.", STREAMS, streams)
         if streams
@@ -83,7 +85,8 @@ def _said(inputs: Mapping[str, Any], run: str) -> str:
 
 
 def _table(caption: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> Html:
-    shown = table(
-        caption, list(columns.values()), [[f"{r[c]:g}" if c in GIVEN else r.get(c) for c in columns] for r in rows]
-    )
+    """The columns that at least one row has; a run of an older giblet lacks some."""
+    there = {c: title for c, title in columns.items() if any(r.get(c) is not None for r in rows)}
+    cells = [[f"{r[c]:g}" if c in GIVEN and c in r else r.get(c) for c in there] for r in rows]
+    shown = table(caption, list(there.values()), cells)
     return folded(f"{caption.split('.')[0]} ({number(len(rows))} rows)", shown) if len(rows) >= FOLD_ABOVE else shown

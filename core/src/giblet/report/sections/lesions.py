@@ -19,7 +19,7 @@ INTERACTING = (
     "Interaction: what the first region's lesion costs the first kind more than the second, beyond what the second "
     "region's does, on codes; p is Holm's over the table."
 )
-INPUTS = {"from_measured": "From measured scans", "from_predicted": "From predicted brains"}
+INPUTS = {"from_measured": "From the measured scan", "from_predicted": "From the predicted scan"}
 HEAD = ("lesioned region", "signal", "decoded", "on codes", "95% interval", "p")
 
 

@@ -21,6 +21,7 @@ SCORES = {
 }
 
 CEILING = ("ceiling", "ceiling")
+RATIO = "model r / ceiling, where the ceiling is at least 0.1"
 
 
 def lead(run: RunFolder) -> Html:
@@ -48,7 +49,7 @@ def render(run: RunFolder) -> Section | None:
 def _titles(fmri: dict[str, Any]) -> list[tuple[str, str]]:
     named = [(k, f"r, {v}") for k, v in SCORES.items() if k in fmri]
     named.append(("ceiling", "ceiling"))
-    more = {"ceiling_ratio": "model r / ceiling", "null_p95": "null, 95th percentile", "p": "p"}
+    more = {"ceiling_ratio": RATIO, "null_p95": "null, 95th percentile", "p": "p"}
     return named + [(k, v) for k, v in more.items() if k in fmri]
 
 
@@ -102,6 +103,7 @@ def _legend(fmri: dict[str, Any]) -> Html:
         "ridge under the HRF": legend.HRF_RIDGE if "hrf_banded_r" in fmri else None,
         "training mean": legend.MEAN if "training_mean_r" in fmri else None,
         "ceiling": ceiling + ".",
+        "model r / ceiling": legend.RATIO if fmri.get("ceiling_ratio") is not None else None,
         "null": f"r of predictions that belong to another time ({fmri.get('null_kind') or 'kind not stated'}).",
         "p": "share of null scores that reach the model's, (1 + k) / (1 + n).",
     }

@@ -16,7 +16,7 @@ from giblet.report.stills import Frame, frames_at, moments, png, strip
 SHORT = {"roundtrip": "round trip"}
 SIDE_BY_SIDE = "side_by_side.mp4"
 UNSEEN = "permuted"
-"""The control that is scored but not shown: it looks like the film read from measured scans."""
+"""A control that older runs have as a film, too: it looks like that from the measured scan."""
 SOUNDS = {
     "reconstructed": "with the sound read back in the same way",
     "original": "with the original's sound",
@@ -44,6 +44,13 @@ def _sound(run: RunFolder, film: str) -> str:
     return "" if given is None else SOUNDS[given]
 
 
+def _notes(run: RunFolder, films: dict[str, Path]) -> list[str]:
+    """Why films lack the original's sound, and which are not in the page."""
+    why = ((run.metrics.get("video") or {}).get("sound") or {}).get("note")
+    sound = f"The original's sound could not be had: {why}." if why else ""
+    return [sound, run.embedder.note(list(films.values()))]
+
+
 def _side_by_side(run: RunFolder) -> Html:
     """The film of all three, one beside the other."""
     path = run.path / "reconstructions" / SIDE_BY_SIDE
@@ -52,7 +59,10 @@ def _side_by_side(run: RunFolder) -> Html:
         return Html()
     film = _film(run, path, png(stills[0]), "Film, original and reconstructions side by side")
     told = ", ".join(
-        ["The original beside what was read from the predicted and the measured scans", _sound(run, "side_by_side")]
+        [
+            "The original beside what was read from the predicted scan and from the measured scan",
+            _sound(run, "side_by_side"),
+        ]
     )
     return html(
         [tag("figure", film, tag("figcaption", f"{told.rstrip(', ')}.")), paragraphs(run.embedder.note([path]))]
@@ -67,7 +77,7 @@ def _gallery(run: RunFolder, films: dict[str, Path]) -> Html:
     broken = [f"{path.name} cannot be read as a film." for c, path in films.items() if c not in good]
     whole = {c: path for c, path in films.items() if c in good}
     players = _players(run, whole, posters) if whole else Html()
-    return html([players, paragraphs(run.embedder.note(list(films.values())), *broken), _strip(run, good, times)])
+    return html([players, paragraphs(*_notes(run, films), *broken), _strip(run, good, times)])
 
 
 def _moments(path: Path) -> list[float]:
@@ -116,4 +126,8 @@ def _strip(run: RunFolder, stills: dict[str, list[Frame]], times: list[float]) -
     drawing = strip(rows, times)
     save_png(drawing, run.path / "reconstructions" / "video" / "frames.png")
     alt = f"Still frames at {len(times)} moments: {', '.join(rows)}, one row each"
-    return figure(svg(drawing, alt), "The same moments of a test block, one row a version.", "wide")
+    return figure(
+        svg(drawing, alt),
+        "The same moments of a test block, one row a version; predicted, measured: from which scan.",
+        "wide",
+    )
