@@ -61,13 +61,9 @@ def evaluate(
     with folder.stage("lesions"):
         metrics["lesions"] = lesion_regions(reader, inputs, regions, scores.ceilings[GROUP].values, progress)
     with folder.stage("reconstruction"):
-        for done, n in enumerate(nets):
-            progress("reconstructions", done, len(nets))
-            metrics[n.name] = _decoded(n, inputs, reader, folder) | {"loss": losses[n.name]}
-        for n in (n for n in nets if n.kind == "video"):
-            metrics[n.name] |= screen(study, inputs, n, reader, folder.path / "reconstructions")
+        for name, found in _read_back(study, inputs, reader, folder, progress).items():
+            metrics[name] = found | {"loss": losses[name]}
         _write_scans(folder, inputs, predicted)
-        progress("reconstructions", len(nets), len(nets))
     metrics["warnings"] = [
         *verdict.warnings(metrics, {n.name: n.kind for n in nets}),
         *verdict.alarms(folder.read_log()),
@@ -77,6 +73,20 @@ def evaluate(
     if study.truth is not None:
         metrics["truth"] = compare_with_truth(study.truth, metrics)
     return metrics
+
+
+def _read_back(
+    study: Study, inputs: Inputs, reader: Reader, folder: RunFolder, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """What is read back of every modality; films get their sound when all sounds are there."""
+    nets, found = reader.nets, {}
+    for done, n in enumerate(nets):
+        progress("reconstructions", done, len(nets))
+        found[n.name] = _decoded(n, inputs, reader, folder)
+    for n in (n for n in nets if n.kind == "video"):
+        found[n.name] |= screen(study, inputs, n, reader, folder.path / "reconstructions")
+    progress("reconstructions", len(nets), len(nets))
+    return found
 
 
 def _decoded(n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
