@@ -59,9 +59,12 @@ def bare_folder(tmp_path: Path) -> Callable[[dict[str, object]], Path]:
     return write
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser that shows the page of a whole run; one for all tests, each of which sets what it needs."""
+    """A browser that shows the page of a whole run; one for the tests of a file, each of which sets what it needs.
+
+    It is gone before other files' tests run: films that go on playing take two processors.
+    """
     browser = Browser(tmp_path_factory.mktemp("profile"))
     browser.show()
     browser.open(written / "report.html")

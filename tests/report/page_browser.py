@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Browser:
         theirs, self.out = os.pipe()
         self.back, their_out = os.pipe()
         command = f'exec "{CHROMIUM}" {FLAGS} --user-data-dir="{profile}" 3<&{theirs} 4>&{their_out} 2>/dev/null'
-        self.process = subprocess.Popen(["bash", "-c", command], pass_fds=(theirs, their_out))
+        self.process = subprocess.Popen(["bash", "-c", command], pass_fds=(theirs, their_out), start_new_session=True)
         os.close(theirs)
         os.close(their_out)
         self.number, self.buffer, self.session = 0, b"", None
@@ -42,8 +43,7 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def close(self) -> None:
-        self.session = None
-        self.send("Browser.close")
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE_S)
         os.close(self.out)
         os.close(self.back)
