@@ -122,7 +122,8 @@ def test_names_that_look_like_something_else(films, tmp_path, monkeypatch, name)
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("avi", "mpeg4"), ("webm", "libvpx")])
 def test_a_film_cut_in_the_middle_is_read_as_far_as_it_goes_and_says_so(films, tmp_path, suffix, codec):
-    film = films.encode(tmp_path / f"f.{suffix}", films.pictures(100), codec)
+    alike = {"g": "1"}  # key frames only: half of the bytes are then about half of the frames, whatever the machine
+    film = films.encode(tmp_path / f"f.{suffix}", films.pictures(100), codec, options=alike)
     assert films.whole(film).attrs["notes"] == ""
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
