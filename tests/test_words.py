@@ -1,13 +1,17 @@
+"""Texts from embeddings, exactly, and how like the right words they are, against independent implementations."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from giblet import DataError
-from giblet_text_bge import ranks, recover
-from giblet_text_bge.features import with_context
+import sacrebleu
+from giblet.errors import DataError
+from giblet.words import bleu, exact, ranks, recover, standing, token_f1, typical
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
+
+TEXTS = st.lists(st.text("ab cd.", max_size=12), min_size=1, max_size=6)
 
 
 def corpus(k=500, d=32, seed=0):
@@ -53,6 +57,15 @@ def test_a_prediction_that_says_nothing_ranks_in_the_middle():
     assert ranks(middle, x, texts, texts).tolist() == [51.0] * 101
 
 
+def test_equal_embeddings_share_their_places():
+    _, x, texts = corpus(10)
+    twins = np.concatenate([x, x[:3]])
+    better, tied = standing(x, twins, np.arange(10))
+    assert better.tolist() == [0] * 10
+    assert tied.tolist() == [2, 2, 2] + [1] * 7
+    assert ranks(x, twins, [*texts, "a", "b", "c"], texts).tolist() == [1.5] * 3 + [1.0] * 7
+
+
 def test_a_text_that_the_corpus_lacks_has_no_rank():
     _, x, texts = corpus(5)
     out = ranks(x[:2], x, texts, ["never said", "text 1"])
@@ -69,23 +82,44 @@ def test_a_corpus_of_another_width_or_of_nothing_is_refused():
         recover(x, x[:0], [])
 
 
-def test_context_is_what_was_said_before_the_end():
-    words, onset, length = ["a", "b", "c", "d"], np.array([0.0, 1.0, 2.0, 5.0]), np.array([1.0, 1.0, 0.5, 1.0])
-    assert with_context(words, onset, length, 2.0) == ["a", "b", "b c", "d"]
-    assert with_context(words, onset, length, 2.1) == ["a", "a b", "b c", "d"]
-    assert with_context(words, onset, length, 100.0) == ["a", "a b", "a b c", "a b c d"]
-    assert with_context([" a\n b ", "c"], onset[:2], length[:2], 0.0) == ["a b", "c"]
+def test_what_was_drawn_to_the_mean_is_moved_out_again():
+    _, x, texts = corpus(200)
+    mean = x.mean(0)
+    weak = mean + 0.05 * (x - mean)
+    moved = typical(weak, x)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 1, rtol=1e-6)
+    assert (moved * x).sum(1).min() > 0.995
+    assert ((weak / np.linalg.norm(weak, axis=1, keepdims=True)) * x).sum(1).min() < (moved * x).sum(1).min()
+    assert recover(moved, x, texts)[0] == texts
 
 
-@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 2000)), min_size=1, max_size=30), st.integers(1, 5000))
-def test_context_equals_its_definition(events, context_ms):
-    events = sorted(events)
-    onset, length = np.array(events).T / 1000
-    words = [f"w{i}" for i in range(len(events))]
-    expected = []
-    for n, (start, duration) in enumerate(events):
-        end = start + duration
-        low = min(n, min((i for i, (o, _) in enumerate(events) if o > end - context_ms), default=n))
-        heard = [w for i, (w, (o, _)) in enumerate(zip(words, events, strict=True)) if i >= low and (o < end or i <= n)]
-        expected.append(" ".join(heard))
-    assert with_context(words, onset, length, context_ms / 1000) == expected
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_words_out_of_order_keep_f1_and_lose_exactness(texts, random):
+    mixed = [" ".join(random.sample(t.split(), len(t.split()))) for t in texts]
+    assert token_f1(mixed, texts) == pytest.approx(1)
+    assert exact(texts, texts) == 1
+    assert exact(mixed, texts) <= 1
+
+
+def test_token_f1_by_hand():
+    assert token_f1(["The cat, the dog"], ["the cat sat"]) == pytest.approx(2 * 2 / (4 + 3))
+    assert token_f1(["nothing shared"], ["at all"]) == 0
+    assert token_f1(["", ""], ["", "word"]) == 0.5
+    assert token_f1(["a"], ["b"]) + token_f1(["b"], ["b"]) == 1
+
+
+def test_bleu_is_that_of_sacrebleu_and_counts_short_texts():
+    found = ["John walks into the big room .", "yes"]
+    wanted = ["John walks slowly into the big room .", "yes"]
+    each = [sacrebleu.sentence_bleu(f, [w]).score for f, w in zip(found, wanted, strict=True)]
+    assert bleu(found, wanted) == pytest.approx(np.mean(each))
+    assert bleu(wanted, wanted) == pytest.approx(100)
+    assert bleu(["no overlap here"], ["entirely different words"]) < 10
+
+
+@pytest.mark.parametrize("score", [token_f1, bleu, exact])
+def test_texts_without_a_counterpart_are_refused(score):
+    with pytest.raises(DataError, match="give one for each"):
+        score(["a"], ["a", "b"])
+    with pytest.raises(DataError, match="give one for each"):
+        score([], [])
