@@ -1,4 +1,4 @@
-"""A small codec with random weights and filled, different codebooks, and sound to put through it."""
+"""Small codecs with random weights and filled, different codebooks, and sound to put through them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ def melody(duration_s: float, seed: int = 0) -> np.ndarray:
     return (x + 1e-3 * rng.standard_normal(len(x))).astype(np.float32)
 
 
+def as_input(model, sound: np.ndarray) -> torch.Tensor:
+    """Sound [n] in every channel, [1, channels, n], of RMS 1 where the codec divides by it."""
+    x = torch.from_numpy(sound)[None, None].repeat(1, model.config.audio_channels, 1)
+    return x / x.square().mean().sqrt() if model.config.normalize else x
+
+
 def scale_ends(model, sound: np.ndarray) -> None:
-    """Latents of SD 1 and sound of SD 0.1, as those of a trained codec."""
+    """Latents of SD 1 and sound of SD 0.1, as those of a trained codec; a codec with norms has such already."""
+    if model.config.normalize:
+        return
     with torch.no_grad():
-        latents = model.encoder(torch.from_numpy(sound)[None, None])
+        latents = model.encoder(as_input(model, sound))
         model.encoder.layers[-1].conv.parametrizations.weight.original0.div_(latents.std())
         made = model.decoder(latents / latents.std())
         model.decoder.layers[-1].conv.parametrizations.weight.original0.mul_(0.1 / made.std())
@@ -39,7 +47,7 @@ def fill_codebooks(model, sound: np.ndarray, seed: int = 0) -> None:
     """Codebook c becomes residuals that the books before it leave on real latents of this sound."""
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        residual = model.encoder(torch.from_numpy(sound)[None, None])[0].T
+        residual = model.encoder(as_input(model, sound))[0].T
         for layer in model.quantizer.layers:
             book = layer.codebook
             rows = torch.randint(len(residual), (book.codebook_size,), generator=rng)
@@ -58,13 +66,31 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_weights(tmp_path_factory.mktemp("codec"))
 
 
-def make_weights(folder: Path) -> str:
+@pytest.fixture(scope="session")
+def stereo_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_weights(tmp_path_factory.mktemp("stereo"), **STEREO)
+
+
+SMALL = {"num_filters": 4, "hidden_size": 32, "target_bandwidths": [1.5, 3.0, 6.0, 12.0, 24.0], "num_lstm_layers": 1}
+STEREO = {
+    "sampling_rate": 48_000,
+    "audio_channels": 2,
+    "normalize": True,
+    "chunk_length_s": 1.0,
+    "overlap": 0.01,
+    "use_causal_conv": False,
+    "norm_type": "time_group_norm",
+    "target_bandwidths": [3.0, 6.0],
+}
+"""What tells facebook/encodec_48khz from facebook/encodec_24khz."""
+
+
+def make_weights(folder: Path, **config: object) -> str:
     """Save the small model into a folder and return its name."""
     from transformers import EncodecConfig, EncodecModel
 
     torch.manual_seed(0)
-    config = EncodecConfig(num_filters=4, hidden_size=32, target_bandwidths=[1.5, 3.0, 6.0], num_lstm_layers=1)
-    model = EncodecModel(config).eval()
+    model = EncodecModel(EncodecConfig(**(SMALL | config))).eval()
     for name, parameter in model.named_parameters():
         if "bias" in name:
             torch.nn.init.zeros_(parameter)  # so that latents vary around zero, as those of a trained codec do
@@ -78,4 +104,14 @@ def make_weights(folder: Path) -> str:
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "melody.wav"
     soundfile.write(path, melody(6.61), RATE_HZ, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture(scope="session")
+def stereo_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """6.61 s at 48 kHz: two melodies, louder second by second."""
+    path = tmp_path_factory.mktemp("stereo-sound") / "melodies.wav"
+    left, right = (np.repeat(melody(6.61, seed), 2) for seed in (0, 1))
+    swell = np.linspace(0.05, 1.0, len(left), dtype=np.float32)[:, None]
+    soundfile.write(path, swell * np.stack([left, right], 1), 2 * RATE_HZ, subtype="FLOAT")
     return path

@@ -8,6 +8,7 @@ from giblet.nn.convolutions import HIDDEN, halves, normalised, spread
 from giblet.nn.frame_loss import frame_loss
 from giblet.nn.heads import FrameDecoder, FrameEncoder, MaskedFlatten, UnflattenFrame
 from giblet.nn.measured import MEASURED, clip_statistics
+from giblet.nn.pretrained import find_pretrained
 from giblet.nn.published import PublishedWeights
 from giblet.nn.temporal import FrameAxis, build_temporal, masked_mean
 
@@ -28,6 +29,7 @@ __all__ = [
     "augmented",
     "build_temporal",
     "clip_statistics",
+    "find_pretrained",
     "frame_loss",
     "halves",
     "masked_mean",

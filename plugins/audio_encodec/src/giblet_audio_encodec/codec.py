@@ -1,14 +1,17 @@
-"""The frozen codec: found without waiting for a network that is not there, loaded once a process."""
+"""The frozen codec: sound to latents to codes, and back; loaded once a process."""
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
-from pathlib import Path
+from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from giblet.errors import ConfigError, WeightsError
+from giblet.errors import ConfigError
 from numpy.typing import NDArray
+
+from giblet_audio_encodec.loudness import LoudnessBook
+from giblet_audio_encodec.weights import find_weights, fingerprint, first_line, missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,21 +19,38 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int16]
 Float32 = NDArray[np.float32]
 
-FILES = ("config.json", "model.safetensors")
-TIMEOUT_S = 5.0
+QUANTISED_FRAMES = 750
+"""At once: distances to all vectors of a book are 3 MB, and twice as fast as those of a minute."""
 
 
 class Codec:
-    """An EnCodec model with its numbers, on CUDA or else on the CPU: on MPS its codes are wrong."""
+    """An EnCodec model with its numbers, on CUDA or else on the CPU: on MPS its codes are wrong.
 
-    def __init__(self, model: Any, device: str) -> None:
-        self.model, self.device = model.to(device).eval(), device
-        self.rate_hz: int = model.config.sampling_rate
-        self.hop: int = model.config.hop_length
-        self.num_classes: int = model.config.codebook_size
+    The 48 kHz model divides a chunk of sound by its loudness. That is kept as one more book, before the others, and as
+    one more dimension of the latents, behind the others (`loudness`), so that nothing is lost and all of it is learned.
 
-    def codebooks(self, bandwidth_kbps: float) -> int:
-        """C, the number of codebooks at a bandwidth.
+    Attributes
+    ----------
+    chunk, stride : int or None, int
+        Samples of a chunk that is encoded by itself, and from one to the next; None where sound is one long stream.
+    frame_samples : Fraction
+        From one frame to the next: `hop`, or, of chunks that overlap by 1 %, what is left for each of their frames.
+    """
+
+    def __init__(self, model: Any, device: str, digest: bytes = b"") -> None:
+        self.model, self.device, self.digest = model.to(device).eval(), device, digest
+        config = model.config
+        self.rate_hz: int = config.sampling_rate
+        self.channels: int = config.audio_channels
+        self.hop: int = config.hop_length
+        self.num_classes: int = config.codebook_size
+        self.chunk: int | None = config.chunk_length
+        self.stride: int = config.chunk_stride or 0
+        self.loudness = LoudnessBook(self.num_classes) if config.normalize else None
+        self.frame_samples = Fraction(self.stride, -(-self.chunk // self.hop)) if self.chunk else Fraction(self.hop)
+
+    def books(self, bandwidth_kbps: float) -> int:
+        """C, the number of codebooks at a bandwidth, that of loudness with them.
 
         Raises
         ------
@@ -42,118 +62,108 @@ class Codec:
             raise ConfigError(
                 f"this codec has no bandwidth of {bandwidth_kbps} kbps; set bandwidth_kbps to one of {legal}"
             )
-        return int(self.model.quantizer.get_num_quantizers_for_bandwidth(bandwidth_kbps))
+        return int(self.model.quantizer.get_num_quantizers_for_bandwidth(bandwidth_kbps)) + bool(self.loudness)
+
+    def embed(self, sound: Float32) -> Float32:
+        """Latents [n, D] of sound [n * hop, channels] in one call: of at most one chunk, where there are chunks."""
+        import torch
+
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(sound.reshape(-1, self.channels).T, np.float32))[None]
+            if self.loudness is None:
+                return self._numpy(self.model.encoder(x.to(self.device)))
+            x, level = self.loudness.divide(x)
+            return self.loudness.append(self._numpy(self.model.encoder(x.to(self.device))), level)
+
+    def quantise(self, latents: Float32, bandwidth_kbps: float) -> Codes:
+        """The codes [n, C] whose vectors add up nearest to latents [n, D], coarse book first."""
+        import torch
+
+        with torch.inference_mode():
+            z, level = self._split(latents)
+            parts = (part.contiguous() for part in self._tensor(z).split(QUANTISED_FRAMES, 2))
+            found = [self.model.quantizer.encode(part, bandwidth_kbps)[:, 0] for part in parts]
+            codes = torch.cat(found, 1).T.cpu().numpy()
+        if self.loudness is not None:
+            codes = np.concatenate([self.loudness.codes(level)[:, None], codes], 1)
+        return np.asarray(codes, np.int16)
 
     def encode(self, sound: Float32, bandwidth_kbps: float) -> Codes:
-        """Codes [n, C] of sound [n * hop], in one call."""
-        import torch
-
-        with torch.inference_mode():
-            x = torch.from_numpy(np.ascontiguousarray(sound, np.float32))[None, None].to(self.device)
-            codes = self.model.quantizer.encode(self.model.encoder(x), bandwidth_kbps)
-        return np.asarray(codes[:, 0].T.cpu().numpy(), np.int16)
+        """Codes [n, C] of sound [n * hop, channels], in one call."""
+        return self.quantise(self.embed(sound), bandwidth_kbps)
 
     def latents(self, codes: Codes) -> Float32:
-        """The codec's continuous latents [n, D] of codes [n, C]."""
-        return np.asarray(self._latents(codes)[0].T.cpu().numpy(), np.float32)
+        """The latents [n, D] that codes [n, C] stand for."""
+        import torch
+
+        heard = codes if self.loudness is None else codes[:, 1:]
+        with torch.inference_mode():
+            books = torch.from_numpy(np.ascontiguousarray(heard.T)).long()[:, None].to(self.device)
+            z = self._numpy(self.model.quantizer.decode(books))
+        return z if self.loudness is None else self.loudness.append(z, self.loudness.levels(codes[:, 0]))
+
+    def synthesise(self, latents: Float32) -> Float32:
+        """Sound [n * hop, channels] of latents [n, D], in one call."""
+        import torch
+
+        with torch.inference_mode():
+            z, level = self._split(latents)
+            sound = self._numpy(self.model.decoder(self._tensor(z)))
+        return sound if self.loudness is None else sound * self.loudness.gain(level)
 
     def decode(self, codes: Codes) -> Float32:
-        """Sound [n * hop] of codes [n, C], in one call."""
-        import torch
-
-        with torch.inference_mode():
-            return np.asarray(self.model.decoder(self._latents(codes))[0, 0].cpu().numpy(), np.float32)
-
-    def _latents(self, codes: Codes) -> Any:
-        import torch
-
-        with torch.inference_mode():
-            books = torch.from_numpy(np.ascontiguousarray(codes.T)).long()[:, None].to(self.device)
-            return self.model.quantizer.decode(books)
+        """Sound [n * hop, channels] of codes [n, C], in one call."""
+        return self.synthesise(self.latents(codes))
 
     def vectors(self, books: int) -> Tensor:
         """The vectors of the first codebooks, [C, K, D]."""
         import torch
 
-        return torch.stack([q.codebook.embed for q in self.model.quantizer.layers[:books]]).cpu().clone()
+        heard = books - bool(self.loudness)
+        found = torch.stack([q.codebook.embed for q in self.model.quantizer.layers[:heard]]).cpu().clone()
+        return found if self.loudness is None else self.loudness.with_vectors(found)
+
+    def _split(self, latents: Float32) -> tuple[Float32, Float32]:
+        """What the codec's own nets read, and the loudness; empty where there is none."""
+        heard = latents.shape[1] - bool(self.loudness)
+        return latents[:, :heard], latents[:, heard:].reshape(-1)
+
+    def _tensor(self, latents: Float32) -> Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(latents.T, np.float32))[None].to(self.device)
+
+    @staticmethod
+    def _numpy(x: Tensor) -> Float32:
+        return np.asarray(x[0].T.cpu().numpy(), np.float32)
 
 
 @lru_cache(maxsize=2)
 def load_codec(weights: str) -> Codec:
-    """The codec of a hub name or a folder, loaded once a process.
+    """The codec of a name or a folder, in float32, loaded once a process.
 
     Raises
     ------
     WeightsError
         If the weights cannot be had here, or are no EnCodec; it names the three ways out.
     ConfigError
-        If it is the stereo model that works on chunks of one second.
+        If it works on whole sounds only.
     """
     import torch
     from transformers import EncodecModel
+    from transformers.utils import logging
 
     folder = find_weights(weights)
+    logging.disable_progress_bar()
     try:
-        model = EncodecModel.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise _missing(weights, f"{folder} holds no EnCodec model ({_first_line(error)})") from None
+        model = EncodecModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    except Exception as error:  # a damaged file raises whatever its reader raises
+        raise missing(weights, f"{folder} holds no EnCodec model ({first_line(error)})") from None
     if model.config.model_type != "encodec" or not any(q.codebook.embed.any() for q in model.quantizer.layers):
-        raise _missing(weights, f"{folder} holds no trained EnCodec model")
-    if model.config.audio_channels != 1 or model.config.chunk_length_s or model.config.normalize:
+        raise missing(weights, f"{folder} holds no trained EnCodec model")
+    if not model.config.chunk_length_s and (model.config.normalize or not model.config.use_causal_conv):
         raise ConfigError(
-            f"{weights} works on chunks of stereo sound; set weights to a mono model, facebook/encodec_24khz"
+            f"{weights} needs all of a sound at once, so that a film cannot be read in pieces; take a causal codec "
+            "(facebook/encodec_24khz), or one of chunks (facebook/encodec_48khz)"
         )
-    return Codec(model, "cuda" if torch.cuda.is_available() else "cpu")
-
-
-def find_weights(weights: str) -> Path:
-    """The folder of a model: itself, the hub's cache, or a download; a local folder never asks the hub."""
-    folder = Path(weights).expanduser()
-    if folder.is_dir():
-        if (folder / "config.json").is_file():
-            return folder
-        raise _missing(weights, f"the folder {folder} has no config.json")
-    if folder.is_absolute() or weights.startswith((".", "~")) or weights.count("/") != 1:
-        raise _missing(weights, f"there is no folder {folder}")
-    return _from_hub(weights)
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    fetch = partial(snapshot_download, name, allow_patterns=list(FILES), etag_timeout=TIMEOUT_S)
-    try:
-        cached = Path(fetch(local_files_only=True))
-        if all((cached / file).is_file() for file in FILES):
-            return cached
-    except LocalEntryNotFoundError:
-        pass
-    if constants.HF_HUB_OFFLINE:
-        raise _missing(name, "HF_HUB_OFFLINE is set and they are not in the hub's cache")
-    try:
-        _reach(constants.ENDPOINT, name)
-        return Path(fetch())
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        raise _missing(name, f"the model hub cannot give them ({_first_line(error)})") from None
-
-
-def _reach(endpoint: str, name: str) -> None:
-    """One short question before the hub's client begins its minutes of retries."""
-    from urllib.request import Request, urlopen
-
-    request = Request(f"{endpoint}/{name}/resolve/main/{FILES[0]}", method="HEAD")
-    with urlopen(request, timeout=TIMEOUT_S):
-        pass
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:120]
-
-
-def _missing(weights: str, why: str) -> WeightsError:
-    return WeightsError(
-        f"no weights {weights!r} for audio_encodec: {why}; either run `hf download facebook/encodec_24khz "
-        "--local-dir DIR` on a machine with network and copy DIR here, or set audio.weights to a folder that has them, "
-        "or choose --audio mel"
-    )
+    return Codec(model, "cuda" if torch.cuda.is_available() else "cpu", fingerprint(folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -36,23 +37,32 @@ def mel_filters(mel: Mel) -> Float32:
 
 
 def mel_db(sound: Float32, mel: Mel) -> Float32:
-    """Power in dB re 1, [N, n_mels], of the frames that lie wholly in `sound` [n]; frame k begins at k * hop."""
+    """Power in dB re 1, [N, *C, n_mels], of the frames wholly in `sound` [n, *C]; frame k begins at k * hop."""
     import librosa
 
-    spectrum = librosa.stft(sound, n_fft=mel.n_fft, hop_length=mel.hop, center=False)
-    power = np.einsum("ft,mf->mt", np.abs(spectrum) ** 2, mel_filters(mel), optimize=True)
-    return np.ascontiguousarray(librosa.power_to_db(power, ref=1.0, top_db=None).T, np.float32)
+    spectrum = librosa.stft(np.ascontiguousarray(sound.T), n_fft=mel.n_fft, hop_length=mel.hop, center=False)
+    power = np.einsum("...ft,mf->t...m", np.abs(spectrum) ** 2, mel_filters(mel), optimize=True)
+    return np.ascontiguousarray(librosa.power_to_db(power, ref=1.0, top_db=None), np.float32)
+
+
+def mfcc(db: Float32, n: int) -> Float32:
+    """The first n cepstral coefficients of mel power in dB, [..., n_mels] -> [..., n], as librosa makes them of it."""
+    from scipy.fft import dct
+
+    return np.asarray(dct(db, axis=-1, type=2, norm="ortho")[..., :n], np.float32)
 
 
 def mel_stream(sound: Iterable[Float32], mel: Mel) -> Iterator[tuple[Float32, int]]:
-    """Frames [n, n_mels] of sound in pieces [n], with the number of samples that were read so far.
+    """Frames [n, *C, n_mels] of sound in pieces [n, *C], with the number of samples that were read so far.
 
     Frame k is centred at sample k * hop and zeros stand before and after the sound, as in librosa with `center=True`:
     N samples give 1 + N // hop frames.
     """
-    margin = np.zeros(mel.n_fft // 2, np.float32)
+    pieces = iter(sound)
+    head = next(pieces, np.zeros(0, np.float32))
+    margin = np.zeros((mel.n_fft // 2, *head.shape[1:]), np.float32)
     rest, seen = margin, 0
-    for piece in sound:
+    for piece in chain([head], pieces):
         seen += len(piece)
         rest = np.concatenate([rest, piece])
         while (n := min(BLOCK_FRAMES, _whole_frames(len(rest), mel))) > 0:

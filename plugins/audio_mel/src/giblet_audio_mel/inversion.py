@@ -31,12 +31,12 @@ def griffin_lim(db: Float32, mel: Mel, n_samples: int, n_iter: int = 32, seed: i
         first = max(0, start - LOOK_BACK)
         frames = db[first : start + PIECE + LOOK_AHEAD]
         known = torch.from_numpy(out[first * mel.hop : start * mel.hop].copy())
-        solved = _solve(_magnitude(frames, mel), known, mel, n_iter, noise)[: (start + PIECE - first) * mel.hop]
+        solved = _solve(magnitude(frames, mel), known, mel, n_iter, noise)[: (start + PIECE - first) * mel.hop]
         out[first * mel.hop : first * mel.hop + len(solved)] = solved.numpy()
     return out[:n_samples]
 
 
-def _magnitude(db: Float32, mel: Mel) -> Tensor:
+def magnitude(db: Float32, mel: Mel) -> Tensor:
     """Linear magnitudes [n, 1 + n_fft // 2] whose power fits the mel power.
 
     Multiplicative updates from the smallest-norm solution (Lee & Seung 2001): never negative, no least squares a frame.
@@ -52,17 +52,17 @@ def _magnitude(db: Float32, mel: Mel) -> Tensor:
     return fit.sqrt().T.contiguous()
 
 
-def _solve(magnitude: Tensor, known: Tensor, mel: Mel, n_iter: int, noise: Generator) -> Tensor:
-    """Sound [n * hop] of magnitudes [n, bins] that begins with `known`."""
+def _solve(wanted: Tensor, known: Tensor, mel: Mel, n_iter: int, noise: Generator) -> Tensor:
+    """Sound [n * hop] of wanted magnitudes [n, bins] that begins with `known`."""
     import torch
 
-    spectrum = torch.polar(magnitude, 2 * torch.pi * torch.rand(magnitude.shape, generator=noise))
+    spectrum = torch.polar(wanted, 2 * torch.pi * torch.rand(wanted.shape, generator=noise))
     before = torch.zeros_like(spectrum)
-    weight = _overlap_add(torch.hann_window(mel.n_fft).square().expand(len(magnitude), -1), mel).clamp_min(1e-3)
+    weight = _overlap_add(torch.hann_window(mel.n_fft).square().expand(len(wanted), -1), mel).clamp_min(1e-3)
     for _ in range(n_iter):
         again = _spectrum(_sound(spectrum, weight, known, mel), mel)
         ahead = torch.lerp(torch.view_as_real(before), torch.view_as_real(again), 1 + MOMENTUM)
-        ahead *= (magnitude * (ahead[..., 0].square() + ahead[..., 1].square() + 1e-20).rsqrt()).unsqueeze(-1)
+        ahead *= (wanted * (ahead[..., 0].square() + ahead[..., 1].square() + 1e-20).rsqrt()).unsqueeze(-1)
         spectrum, before = torch.view_as_complex(ahead), again
     return _sound(spectrum, weight, known, mel)
 

@@ -115,3 +115,28 @@ class MelDecoder(Cosine):
         smooth = self.time.T @ (self.mix(h).unflatten(1, self.gain.shape) * self.gain) @ self.band
         x = smooth + self.refine(smooth.transpose(1, 2)).transpose(1, 2)
         return (x * self.scale_db + self.centre_db).unflatten(2, self.shape)
+
+
+class Scaled(nn.Module):
+    """A net of the core that sees, or makes, features in units of `scale` about `centre` [*S]."""
+
+    def __init__(self, net: nn.Module, centre: Tensor, scale: float) -> None:
+        super().__init__()
+        self.net, self.scale = net, scale
+        self.centre = nn.Buffer(centre, persistent=False)
+
+
+class ScaledEncoder(Scaled):
+    """[n, F, *S], [n, F] -> [n, D]."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """[n, F, *S], [n, F] -> [n, D]."""
+        return self.net((x.to(self.centre.dtype) - self.centre) / self.scale, mask)
+
+
+class ScaledDecoder(Scaled):
+    """[n, D] -> [n, F, *S]."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """[n, D] -> [n, F, *S]."""
+        return self.net(h) * self.scale + self.centre
