@@ -267,6 +267,24 @@ def test_tables_go_through_and_back(tmp_path):
         fitted.unmask(values)
 
 
+def test_only_training_rows_of_tables_say_which_columns_hold_something(tmp_path):
+    rng = np.random.default_rng(0)
+    quiet, loud = np.zeros((2, 12, 4), np.float32)
+    quiet[:8, :3] = loud[:8, :3] = rng.normal(size=(8, 3))
+    loud[8:] = rng.normal(size=(4, 4))
+    np.save(tmp_path / "quiet.npy", quiet)
+    np.save(tmp_path / "loud.npy", loud)
+    sources = [Source(tmp_path / f"{name}.npy") for name in ("quiet", "loud")]
+    for source in sources:
+        state = FmriMask().fit([source], [[slice(0, 4), slice(4, 8)]]).state
+        assert state["kept"].tolist() == [True, True, True, False]
+    assert "kept" not in FmriMask().fit(sources[1:], [[slice(0, 12)]]).state
+    # Somebody without training volumes has no say, not even of columns that hold nothing.
+    assert FmriMask().fit(sources, [[], [slice(0, 12)]]).state["columns"].tolist() == [4]
+    with pytest.raises(DataError, match="no column with a number other than 0 in training"):
+        FmriMask().fit(sources[:1], [[slice(8, 12)]])
+
+
 def test_what_is_wrong_is_named(tmp_path, scans):
     one, train = Source(scans[0]), [[slice(None)]] * 2
 

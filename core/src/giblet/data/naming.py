@@ -15,7 +15,9 @@ ENTITY = re.compile(r"(?:^|[_/])(sub|ses|task|run)-([A-Za-z0-9]+)")
 LOOSE_RUN = re.compile(r"(?:^|[_/.\-])run[_\-]?(\d+)(?![A-Za-z0-9])")
 """`run` as a word with a number, in names that are not BIDS: s01_run2.npy."""
 SEPARATOR = re.compile(r"[_/.\- ]+")
-SUFFIXES = (".nii.gz", ".nii", ".npy", ".txt", ".tsv", ".csv")
+DOUBLE = (".nii.gz", ".func.gii", ".dtseries.nii", ".ptseries.nii")
+"""Endings of two parts."""
+LEFT, RIGHT = re.compile(r"([_/]hemi-)L(?=_)"), re.compile(r"[_/]hemi-R(?=_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def expand(patterns: Sequence[str], flag: str) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern).expanduser()
         # pathlib cannot expand a pattern that is an absolute path
-        matches = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207
+        names = [] if path.exists() else glob.glob(str(path), recursive=True)  # noqa: PTH207
+        matches = [path] if path.exists() else [Path(name) for name in sorted(names, key=natural)]
         if not matches:
             raise ConfigError(f"{flag} {pattern!r} matches no file; correct the path (globs go in quotes)")
         found += [m for m in matches if m.is_file() and m.suffix != ".json"]
@@ -50,9 +53,23 @@ def expand(patterns: Sequence[str], flag: str) -> list[Path]:
     return found
 
 
+def natural(text: str) -> tuple[list[int | str], str]:
+    """A key to sort names by, digits as numbers: run-2 comes before run-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)], text
+
+
 def stem(path: Path) -> str:
-    """The file name without its suffix, .nii.gz counting as one."""
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.suffix else path.name
+    """The file name without its suffix, .nii.gz and the like counting as one."""
+    double = next((d for d in DOUBLE if path.name.endswith(d)), path.suffix)
+    return path.name.removesuffix(double)
+
+
+def paired(paths: Sequence[Path]) -> dict[Path, Path | None]:
+    """Each scan's file, with that of its right hemisphere where `hemi-L` and `hemi-R` of one name are both given."""
+    rights = {p for p in paths if RIGHT.search(p.name)}
+    twins = {p: p.with_name(LEFT.sub(r"\g<1>R", p.name)) for p in paths if p not in rights}
+    taken = rights & set(twins.values())
+    return {p: twins[p] if twins.get(p) in taken else None for p in paths if p not in taken}
 
 
 def entities_of(name: str) -> dict[str, str]:

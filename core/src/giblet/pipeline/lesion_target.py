@@ -14,7 +14,7 @@ from giblet.errors import ConfigError, DataError, did_you_mean
 from giblet.modality import Modality
 from giblet.model import Model
 from giblet.model.compressor import Compressor
-from giblet.pipeline.regions import Atlas, Masks, on_grid
+from giblet.pipeline.regions import Atlas, Masks, on_grid, over_units
 
 Mask = NDArray[np.bool_]
 SphereMm = tuple[float, float, float, float]
@@ -50,17 +50,16 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is lesioned: units [U] by name, what kind of units they are, and which voxels [V] they touch (weights)."""
+    """What is lesioned: units [U] by name, and how much of each voxel [V] they take (weights).
+
+    `of_voxels`: the units are voxels or sets of voxels, and not components.
+    """
 
     name: str
     chosen: Mask
     units: Units
     weights: NDArray[np.float64]
-
-    @property
-    def of_voxels(self) -> bool:
-        """Whether the units are voxels or parcels, and not components."""
-        return isinstance(self.units, Voxels)
+    of_voxels: bool = True
 
 
 def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Model, voxels: int) -> Target:
@@ -74,7 +73,9 @@ def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Mod
         If an image is on another grid, or nothing of what was asked lies inside the mask of the scans.
     """
     if wanted.components:
-        return _components(wanted.components, model)
+        return _components(wanted.components, model, brain, voxels)
+    if brain.learned_space:
+        raise ConfigError(f"the brain space of the run has {voxels} components, which have no places; give --component")
     if wanted.mask is not None or wanted.sphere is not None:
         _require_space(brain, atlas)
     if wanted.mask is not None:
@@ -83,12 +84,14 @@ def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Mod
         name, chosen = "sphere {:g},{:g},{:g},{:g}".format(*wanted.sphere), in_sphere(wanted.sphere, brain)
     else:
         name, chosen = _named(wanted, atlas, brain)
+    chosen = over_units(chosen, brain)
     if not chosen.any():
-        raise DataError(f"{name} holds no voxel of the scans' mask; give a place inside the brain")
+        what = "unit (more than half of its voxels)" if "unit" in brain.state else "voxel"
+        raise DataError(f"{name} holds no {what} of the scans' mask; give a place inside the brain")
     if chosen.all():
         raise DataError(f"{name} holds every voxel of the scans: nothing would be left; give a part of the brain")
     assert len(chosen) == voxels
-    return Target(name, chosen, Voxels(voxels), chosen.astype(float))
+    return Target(name, chosen, Voxels(voxels), brain.from_space(chosen.astype(float)))
 
 
 def in_sphere(sphere: SphereMm, brain: Modality) -> Mask:
@@ -131,21 +134,33 @@ def _named(wanted: Wanted, atlas: Atlas | None, brain: Modality) -> tuple[str, M
     return "+".join(names), np.isin(atlas.parcel, [i for name in names for i in legal[name]])
 
 
-def _components(numbers: Sequence[int], model: Model) -> Target:
+def _components(numbers: Sequence[int], model: Model, brain: Modality, voxels: int) -> Target:
+    """Components of the model's compressor, or of the brain space itself, by number."""
     code = model.middle
-    if not isinstance(code, Compressor):
+    if isinstance(code, Compressor):
+        chosen = _numbered(numbers, code.units)
+        units: Units = Components(code)
+        each = code.weights.detach().double().numpy()[chosen]
+    elif brain.learned_space:
+        chosen, units = _numbered(numbers, voxels), Voxels(voxels)
+        each = brain.from_space(np.eye(voxels)[chosen])
+    else:
         raise ConfigError(
-            "--component needs a run whose brain space is compressed (-o model.preset=two-stage); "
+            "--component needs a run whose brain space is compressed (-o fmri.space=pca, -o model.preset=two-stage); "
             "give --region or --mask"
         )
+    name = "component " + "+".join(map(str, sorted(set(numbers))))
+    return Target(name, chosen, units, np.abs(each).sum(0), of_voxels=False)
+
+
+def _numbered(numbers: Sequence[int], units: int) -> Mask:
     for n in numbers:
-        if not 0 <= n < code.units:
-            raise ConfigError(f"--component {n}: the run has the components 0 to {code.units - 1}")
-    chosen = np.isin(np.arange(code.units), numbers)
+        if not 0 <= n < units:
+            raise ConfigError(f"--component {n}: the run has the components 0 to {units - 1}")
+    chosen: Mask = np.isin(np.arange(units), numbers)
     if chosen.all():
         raise ConfigError("--component names every component of the run: nothing would be left; give fewer")
-    weights = np.abs(code.weights.detach().double().numpy()[chosen]).sum(0)
-    return Target("component " + "+".join(map(str, sorted(set(numbers)))), chosen, Components(code), weights)
+    return chosen
 
 
 def compared(target: Target, regions: Masks) -> Masks:

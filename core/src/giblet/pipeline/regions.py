@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.errors import DataError
+from giblet.media import read_label_table
 from giblet.modality import Modality
 
 Masks = dict[str, NDArray[np.bool_]]
 Table = Mapping[str, list[int]]
+HALF = 0.5
+"""A unit of several voxels is where more than this share of them is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atlas:
-    """The parcel of each voxel [V], and the parcels of each name and each network (empty where the table has none)."""
+    """The parcel of each voxel or column [V], and those of each name and each network (empty where there are none)."""
 
     parcel: NDArray[np.int64]
     names: Table
@@ -38,25 +41,19 @@ def read_atlas(atlas: Path | None, labels: Path | None, brain: Modality) -> Atla
     Raises
     ------
     DataError
-        If the atlas does not lie in the space of the mask, or its table lacks `index` and `name`.
+        If the atlas does not lie in the space of the mask, or its table is broken or lacks `index` and `name`.
     """
     parcel = _parcels(atlas, labels, brain)
     if parcel is None:
         return None
     if labels is None:
         return Atlas(parcel, {f"parcel {i}": [int(i)] for i in np.unique(parcel) if i}, {})
-    import pandas
-
-    table = pandas.read_csv(labels, sep="\t" if labels.suffix == ".tsv" else ",")
-    if not {"index", "name"} <= set(table.columns):
-        raise DataError(
-            f"{labels.name} must have the columns index and name (and network); it has {', '.join(table.columns)}"
-        )
+    table = read_label_table(labels)
     return Atlas(parcel, _groups(table, "name"), _groups(table, "network") if "network" in table.columns else {})
 
 
 def read_regions(atlas: Path | None, labels: Path | None, brain: Modality) -> Masks:
-    """Voxels [V] of each network of an atlas (of each parcel, where its table names no networks).
+    """Voxels [V] of each network of an atlas (of each parcel, where its table names no networks), if it has any.
 
     Raises
     ------
@@ -64,16 +61,36 @@ def read_regions(atlas: Path | None, labels: Path | None, brain: Modality) -> Ma
         As `read_atlas`.
     """
     found = read_atlas(atlas, labels, brain)
-    return {} if found is None else found.masks(found.networks or found.names)
+    masks = {} if found is None else found.masks(found.networks or found.names)
+    return {name: mask for name, mask in masks.items() if mask.any()}
 
 
 def _parcels(atlas: Path | None, labels: Path | None, brain: Modality) -> NDArray[np.int64] | None:
     mask = brain.state.get("mask")
     if mask is None and "columns" in brain.state and labels is not None:
-        return np.arange(1, int(brain.state["columns"][0]) + 1, dtype=np.int64)
+        kept = brain.state.get("kept", np.ones(int(brain.state["columns"][0]), bool))
+        return np.flatnonzero(kept) + 1
     if atlas is None or mask is None:
         return None
     return on_grid(atlas, brain, "the atlas").astype(np.int64)
+
+
+def over_units(chosen: NDArray[np.bool_], brain: Modality) -> NDArray[np.bool_]:
+    """The units [U] of the brain space more than half of whose voxels are in a set [V]."""
+    unit = brain.state.get("unit")
+    if unit is None:
+        return chosen
+    inside: NDArray[np.bool_] = np.bincount(unit, chosen) > HALF * np.bincount(unit)
+    return inside
+
+
+def unit_masks(places: Masks, brain: Modality) -> Masks:
+    """Regions [V] as units [U] of the brain space, those without any left out.
+
+    Where units are components, which have no places, there are none.
+    """
+    masks = {} if brain.learned_space else {name: over_units(mask, brain) for name, mask in places.items()}
+    return {name: mask for name, mask in masks.items() if mask.any()}
 
 
 def on_grid(path: Path, brain: Modality, what: str) -> NDArray[Any]:

@@ -10,27 +10,28 @@ from typing import Any
 
 import numpy as np
 from giblet.errors import DataError
-from giblet.types import Array
+from giblet.types import Array, Float
 from numpy.typing import NDArray
 
-TABLES = (".txt", ".tsv", ".csv", ".npy")
+TABLES = (".txt", ".tsv", ".csv", ".npy", ".mat", ".func.gii", ".dtseries.nii", ".ptseries.nii")
 IMAGES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz")
 SLAB_BYTES = 32 << 20
 SECONDS = {"sec": Fraction(1), "msec": Fraction(1, 1000), "usec": Fraction(1, 1_000_000), "unknown": Fraction(1)}
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table of parcels, [time, parcels]; else it is an image.
+    """Whether a file is a table of parcels or vertices, [time, columns]; else it is an image.
 
     Raises
     ------
     DataError
         If its name says neither.
     """
-    name = path.name.lower()
-    if name.endswith(TABLES):
+    from giblet.media import is_scan_table
+
+    if is_scan_table(path):
         return True
-    if name.endswith(IMAGES):
+    if path.name.lower().endswith(IMAGES):
         return False
     raise DataError(f"{path} is neither an image nor a table; legal: {', '.join((*IMAGES[:2], *TABLES))}")
 
@@ -47,7 +48,8 @@ def load_image(path: Path, dimensions: int = 4) -> Any:
     from nibabel.filebasedimages import ImageFileError
 
     try:
-        image = nib.load(path, keep_file_open=True)  # else .nii.gz is unpacked from its start for each slab
+        # Kept open, else .nii.gz is unpacked from its start for each slab; not mapped: what was read of a map stays.
+        image = nib.load(path, keep_file_open=True, mmap=False)
     except FileNotFoundError:
         raise DataError(f"there is no image {path}") from None
     except (ImageFileError, OSError, EOFError, zlib.error) as error:
@@ -84,6 +86,25 @@ def slabs(path: Path, image: Any, part: slice = slice(None), limit: int = SLAB_B
         except (OSError, EOFError, ValueError, zlib.error) as error:
             cause = " ".join(str(error).split())
             raise DataError(f"{path} breaks off or is damaged at volume {first}: {cause}; copy it again") from None
+
+
+def places(mask: Array) -> NDArray[np.int64]:
+    """Where the voxels of a mask [X, Y, Z], in C order, lie in a volume as files hold it: x runs fastest, [V]."""
+    x, y, z = np.nonzero(mask)
+    return np.asarray(x + mask.shape[0] * (y + mask.shape[1] * z), np.int64)
+
+
+def inside(slab: Array, at: NDArray[np.int64]) -> Array:
+    """The voxels at `places` of a slab [X, Y, Z, n] as [n, V]; volume by volume, as they lie in the file."""
+    return np.take(slab.T.reshape(slab.shape[3], -1), at, axis=1)
+
+
+def smoothed(slab: Array, affine: Float, fwhm_mm: float) -> Array:
+    """Volumes [X, Y, Z, n] under a Gaussian of this full width at half maximum; values that are not finite count 0."""
+    import nibabel as nib
+    from nilearn.image import smooth_img
+
+    return np.asarray(smooth_img(nib.Nifti1Image(slab.astype(np.float32), affine), fwhm_mm).dataobj)
 
 
 def finite(values: Array, path: Path, first: int) -> NDArray[np.float32]:

@@ -40,39 +40,61 @@ def shared_mask(
     train: Sequence[Sequence[slice]],
     *,
     active_fraction: float,
+    given: Sequence[Path] = (),
     opening: int | None = None,
     **epi: Any,
 ) -> tuple[Mask, Float]:
     """The mask [X, Y, Z] and affine [4, 4] that all sources share; only training volumes are read.
 
     `epi` goes to nilearn's compute_multi_epi_mask (threshold, lower_cutoff, upper_cutoff), on the mean of each source's
-    training volumes; `opening` too, None being 2, or 0 in images thinner than `THIN` voxels. Of its mask those voxels
-    stay that have signal in more than `active_fraction` of the training volumes of every source.
+    training volumes; `opening` too, None being 2, or 0 in images thinner than `THIN` voxels. Where brain masks are
+    `given`, their intersection takes its place. Of either those voxels stay that have signal in more than
+    `active_fraction` of the training volumes of every source.
 
     Raises
     ------
     DataError
         If there is nothing to learn from, images are not in one space, or no voxel is left.
     """
+    affine = same_space(paths)
+    images, signal = _signal(paths, train, affine, active_fraction)
+    if not images:
+        raise DataError("there is no training volume in any scan, so no mask can be learned; set fmri.mask=FILE")
+    if opening is None:
+        opening = 2 if min(signal.shape) >= THIN else 0
+    brain = _common(given, signal.shape, affine) if given else _epi_mask(images, {**epi, "opening": opening})
+    mask = brain & signal
+    if not mask.any():
+        kind = "all brain masks" if given else "the EPI mask"
+        where = f"{int(brain.sum())} voxels in {kind}, {int(signal.sum())} with signal in all subjects"
+        raise DataError(f"the learned mask is empty ({where}); set fmri.mask=FILE or a lower fmri.opening")
+    return mask, affine
+
+
+def _signal(
+    paths: Sequence[Path], train: Sequence[Sequence[slice]], affine: Float, active_fraction: float
+) -> tuple[list[Any], Mask]:
+    """The mean images of the sources that have training volumes, and where all of these have signal [X, Y, Z]."""
     import nibabel as nib
 
-    affine = same_space(paths)
     images, signal = [], np.ones(load_image(paths[0]).shape[:3], bool)
     for path, part in zip(paths, train, strict=True):
         mean, active, n = training_image(path, part)
         if n:
             images.append(nib.Nifti1Image(mean, affine))
             signal &= active > active_fraction * n
-    if not images:
-        raise DataError("there is no training volume in any scan, so no mask can be learned; set fmri.mask=FILE")
-    if opening is None:
-        opening = 2 if min(signal.shape) >= THIN else 0
-    epi_mask = _epi_mask(images, {**epi, "opening": opening})
-    mask = epi_mask & signal
-    if not mask.any():
-        where = f"{int(epi_mask.sum())} voxels in the EPI mask, {int(signal.sum())} with signal in all subjects"
-        raise DataError(f"the learned mask is empty ({where}); set fmri.mask=FILE or a lower fmri.opening")
-    return mask, affine
+    return images, signal
+
+
+def _common(given: Sequence[Path], shape: tuple[int, ...], affine: Float) -> Mask:
+    """Where all brain masks agree."""
+    out = np.ones(shape, bool)
+    for path in dict.fromkeys(given):
+        mask, own = user_mask(path)
+        if mask.shape != shape or not np.allclose(own, affine, atol=1e-3):
+            raise DataError(f"the mask {path} is not on the grid of the scans; take the mask of the same space")
+        out &= mask
+    return out
 
 
 def user_mask(path: Path) -> tuple[Mask, Float]:

@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -50,19 +51,32 @@ def make_demo(
         raise DataError(
             f"a shift of {shifted_s:g} s is longer than a run of the demo, {N_TRS * TR_S:g} s; give a shorter one"
         )
-    folder = Path(folder).absolute()
+    with whole_folder(folder) as unfinished:
+        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None))
+    return Path(folder).absolute() / "study.toml"
+
+
+@contextmanager
+def whole_folder(place: Path) -> Iterator[Path]:
+    """A folder to write into that gets its name when the block ends well, and goes when it does not.
+
+    Raises
+    ------
+    ConfigError
+        If there is something of that name already.
+    """
+    folder = Path(place).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} already holds something; remove it or name another folder for the demo")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None))
+        yield unfinished
         unfinished.chmod(0o755)
         unfinished.replace(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return folder / "study.toml"
 
 
 def _make(folder: Path, seed: int, null: bool, shifted_s: float, say: Callable[[str], None]) -> None:
@@ -137,12 +151,16 @@ def demo_outline(folder: Path, tr_s: Fraction | None = None, exclude: Collection
     """
     check_tr(tr_s)
     entries = StudyFile.model_validate(tomllib.loads(study_toml()))
-    kinds = {"video": "film", "audio": "film", "text": "annotations"}
-    stimuli = [Stimulus(e.name, {k: folder / str(getattr(e, v)) for k, v in kinds.items()}) for e in entries.stimulus]
+    stimuli = [Stimulus(e.name, _files(e.name, folder)) for e in entries.stimulus]
     length = (tr_s or seconds(TR_S), N_TRS)
     scans = [Scan(e.subject, e.run, e.stimulus, folder / e.bold, *length) for e in without(entries.scan, exclude)]
     split = {run: tuple(blocks) for run, blocks in entries.split.items()}
     return Study(entries.study.name, folder, tuple(stimuli), tuple(scans), split)
+
+
+def _files(run: str, folder: Path) -> dict[str, Path]:
+    film = folder / f"{run}.mp4"
+    return {"video": film, "audio": film, "text": folder / f"{run}_annotations.tsv"}
 
 
 def study_toml() -> str:

@@ -1,0 +1,22 @@
+"""The maps of a page: which rows there are, and what colour means in each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from giblet.report.brain import GAIN, WEIGHTS, limit, rows_of
+
+MAPS = {"r_group": np.array([0.1, 0.5]), "ridge_group": np.array([0.0, 0.6]), "ceiling_group": np.array([0.3, 0.9])}
+
+
+def test_weights_have_a_row_and_a_scale_of_their_own():
+    rows = rows_of(MAPS | {"weight_group": np.array([2.0, 7.0])})
+    assert list(rows) == ["model r", "ceiling", GAIN, WEIGHTS]
+    assert limit(rows, WEIGHTS) == pytest.approx(7, rel=0.01)
+    assert limit(rows, GAIN) == pytest.approx(0.1, rel=0.01)
+    assert limit(rows, "model r") == limit(rows, "ceiling") == pytest.approx(0.9, rel=0.02)
+
+
+def test_what_is_absent_or_empty_has_no_row():
+    assert list(rows_of({"r_group": MAPS["r_group"]})) == ["model r"]
+    assert list(rows_of(MAPS | {"ceiling_group": np.full(2, np.nan)})) == ["model r", GAIN]

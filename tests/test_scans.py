@@ -1,0 +1,230 @@
+"""Scans of a study with confounds: what leaves them, which volumes are used, and what a run keeps of it."""
+
+import json
+from fractions import Fraction
+from types import SimpleNamespace
+
+import giblet
+import numpy as np
+import pytest
+import torch
+from giblet import DataError, ScanFiles, load_study
+from giblet.analysis.joined import joined_cleaning, without_confounds
+from giblet.api.request import Request, registry_of_run
+from giblet.model.reading import cleaned
+from giblet.pipeline.new_scan import read_scan, with_confounds
+from giblet.pipeline.prepare import extract_study
+from giblet.pipeline.study_record import identity, record, require_files, restored
+from giblet.plugins import Registry
+from giblet_fmri_mask import FmriMask
+from nilearn.signal import clean as nilearn_clean
+
+T, V, TR_S = 300, 4, 2.0
+BLOCKS = {"train": (0, 150), "validation": (190, 224), "test": (260, 300)}
+CONFOUNDS = "sub-{}_task-film_desc-confounds_timeseries.tsv"
+
+
+def table_of(rng, first=None):
+    """Two of fMRIPrep's columns, and volumes before the steady state."""
+    columns = {"csf": rng.standard_normal(T), "white_matter": rng.standard_normal(T)}
+    return columns | ({} if first is None else {"non_steady_state_outlier00": np.eye(T)[first]})
+
+
+def write(path, columns):
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join(["\t".join(columns), *("\t".join(map(str, row)) for row in rows)]))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIBLET_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "motion.npy", rng.standard_normal((T, 2)))
+    blocks = [[label, *at] for label, at in BLOCKS.items()]
+    text = f'[study]\nname = "s"\ntr_s = {TR_S}\n[split]\n1 = {json.dumps(blocks)}\n'
+    text += '[[stimulus]]\nname = "film"\nfeatures = { motion = "motion.npy" }\n'
+    for person in ("1", "2"):
+        np.save(tmp_path / f"{person}.npy", 100 + rng.standard_normal((T, V)))
+        write(tmp_path / CONFOUNDS.format(person), table_of(rng, 20 if person == "2" else None))
+        text += f'[[scan]]\nsubject = "{person}"\nrun = "1"\nstimulus = "film"\nbold = "{person}.npy"\n'
+        text += f'confounds = "{CONFOUNDS.format(person)}"\n'
+    (tmp_path / "study.toml").write_text(text)
+    return tmp_path
+
+
+def inputs_of(folder, **settings):
+    request = Request.of({}, {"fmri.confounds": ["wm_csf"], "split.gap_s": 60, "model.kernel_s": 24} | settings)
+    study, config = request.of_study(load_study(folder))
+    return extract_study(study, config, registry_of_run(), lambda *_: None)
+
+
+def columns(folder, person):
+    return np.loadtxt(folder / CONFOUNDS.format(person), skiprows=1)[:, :2]
+
+
+def test_confounds_leave_each_block_in_one_regression(folder):
+    found = inputs_of(folder).timelines[0]
+    y = np.load(folder / "1.npy")
+    made = {}
+    for label, (start, stop) in BLOCKS.items():
+        rows = slice(start, stop)
+        made[label] = nilearn_clean(
+            y[rows],
+            confounds=columns(folder, 1)[rows],
+            detrend=True,
+            standardize=None,
+            filter="cosine",
+            high_pass=1 / 128,
+            t_r=TR_S,
+        )
+    sd = made["train"].std(0)
+    for label, (start, stop) in BLOCKS.items():
+        np.testing.assert_allclose(found.scans["1"][start:stop], made[label] / sd, atol=1e-5)
+    assert found.scanned["1"].sum() == sum(stop - start for start, stop in BLOCKS.values())
+
+
+def test_predictions_are_rid_of_what_left_the_scan(folder):
+    """A prediction goes through the same regression as the scan that it is compared with, each person's own."""
+    t = inputs_of(folder).timelines[0]
+    x = np.random.default_rng(5).standard_normal((T, 3)).astype(np.float32)
+    blocks = [slice(*b) for b in BLOCKS.values()]
+    inside = np.concatenate([np.arange(b.start, b.stop) for b in blocks])
+    drift = joined_cleaning([t])(x)
+    wanted = {}
+    for person in ("1", "2"):
+        spike = np.eye(T)[:, 20:21] * (person == "2")
+        regress = np.concatenate([columns(folder, person) * (1 - spike), spike], axis=1)
+        wanted[person] = FmriMask().clean(x, blocks, TR_S, regress)[inside]
+        np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, person).numpy()[inside], wanted[person], atol=1e-5)
+        np.testing.assert_allclose(without_confounds([t], [person], drift)[inside], wanted[person], atol=1e-5)
+    group = without_confounds([t], ["1", "2"], drift)[inside]
+    np.testing.assert_allclose(group, (wanted["1"] + wanted["2"]) / 2, atol=1e-5)
+    np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, "nobody").numpy(), drift, atol=1e-5)
+
+
+def test_volumes_before_the_steady_state_are_not_used(folder):
+    y = np.load(folder / "2.npy")
+    y[20] = 1e6
+    np.save(folder / "2.npy", y)
+    found = inputs_of(folder)
+    t = found.timelines[0]
+    assert not t.scanned["2"][20]
+    assert t.scanned["1"][20]
+    assert t.scanned["2"].sum() == t.scanned["1"].sum() - 1
+    assert not t.scans["2"][20].any()
+    train = t.trs("train")
+    used = t.scans["2"][train[t.scanned["2"][train]]]
+    np.testing.assert_allclose(used.std(0), 1, rtol=1e-4)
+    rows = found.described["scans"]
+    assert [r["confounds"] for r in rows] == [["csf", "white_matter"]] * 2
+    assert [r["censored_volumes"] for r in rows] == [0, 1]
+
+
+def test_confounds_of_test_blocks_do_not_touch_training(folder):
+    before = inputs_of(folder).timelines[0]
+    changed = table_of(np.random.default_rng(9))
+    kept = columns(folder, 1)
+    for k, name in enumerate(("csf", "white_matter")):
+        changed[name][: BLOCKS["train"][1]] = kept[: BLOCKS["train"][1], k]
+    write(folder / CONFOUNDS.format(1), changed)
+    after = inputs_of(folder).timelines[0]
+    train = slice(*BLOCKS["train"])
+    np.testing.assert_array_equal(before.scans["1"][train], after.scans["1"][train])
+    assert not np.allclose(before.scans["1"][slice(*BLOCKS["test"])], after.scans["1"][slice(*BLOCKS["test"])])
+
+
+def test_none_are_taken_out_where_none_are_asked_for(folder):
+    found = inputs_of(folder, **{"fmri.confounds": []})
+    assert found.timelines[0].nuisance == {}
+    assert found.timelines[0].scanned["2"][20]
+    plain = FmriMask().clean(np.load(folder / "1.npy"), [slice(*b) for b in BLOCKS.values()], TR_S)
+    np.testing.assert_allclose(found.timelines[0].scans["1"], plain / plain[:150].std(0), atol=1e-5)
+
+
+def test_everybody_whose_confounds_are_broken_is_named(folder):
+    for person in ("1", "2"):
+        path = folder / CONFOUNDS.format(person)
+        path.write_text("\n".join(path.read_text().splitlines()[:-3]))
+    with pytest.raises(
+        DataError, match=r"subject 1: .* has 297 rows, 1\.npy 300 volumes.*subject 2: .*--exclude 1 --exclude 2"
+    ):
+        inputs_of(folder)
+
+
+def test_missing_confounds_stop_a_run_before_anything_is_extracted(folder, monkeypatch):
+    text = (folder / "study.toml").read_text().replace(f'confounds = "{CONFOUNDS.format(2)}"\n', "")
+    (folder / "study.toml").write_text(text)
+    monkeypatch.setattr("giblet.pipeline.prepare.extract_study", lambda *_: pytest.fail("films were read first"))
+    with pytest.raises(
+        DataError, match=r"subject 2: .*2\.npy has no table of confounds beside it; .*fmri\.confounds=\[\]"
+    ):
+        giblet.fit(folder, folder / "out", settings={"fmri.confounds": ["wm_csf"]}, quiet=True)
+
+
+def test_too_many_regressors_for_a_block_name_the_subject(folder):
+    rng = np.random.default_rng(0)
+    many = {f"c{k}": rng.standard_normal(T) for k in range(40)}
+    for person in ("1", "2"):
+        write(folder / "many.tsv", many)
+        text = (folder / "study.toml").read_text().replace(CONFOUNDS.format(person), "many.tsv")
+        (folder / "study.toml").write_text(text)
+    with pytest.raises(
+        DataError, match=r"subject 1 \(1\): the block of TRs 190:224 is too short to clean: 34 TRs.*exclude 1"
+    ):
+        inputs_of(folder, **{"fmri.confounds": None})
+
+
+def test_a_run_keeps_what_belongs_to_its_scans(folder):
+    study = load_study(folder)
+    kept = json.loads(json.dumps(record(study, folder)))
+    assert restored(kept, folder) == study
+    assert "confounds of 2 1" in kept["content"]
+    require_files(study, kept, folder)
+    before = identity(study)
+    write(folder / CONFOUNDS.format(2), table_of(np.random.default_rng(3)))
+    assert identity(study) != before
+    with pytest.raises(DataError, match="has changed since the run"):
+        require_files(study, kept, folder)
+
+
+def finished(**facts):
+    """As much of a finished run on tables as reading a scan needs."""
+    brain = FmriMask(confounds=["wm_csf"]).fitted(columns=np.array([V]))
+    people = {"bold_sd": {"1": np.ones(V)}, "subjects": ["1"]}
+    return SimpleNamespace(
+        registry=Registry.discover(),
+        brain=brain,
+        tables=True,
+        blueprint=SimpleNamespace(tr_s=Fraction(2)),
+        **people,
+        **facts,
+    )
+
+
+def test_a_new_scan_is_rid_of_its_confounds(folder):
+    scan = folder / "sub-2_task-film_space-T1w_desc-preproc_timeseries.npy"
+    np.save(scan, np.load(folder / "2.npy"))
+    again = finished(confounds=True)
+    files = with_confounds(again, scan, ScanFiles())
+    assert files.confounds == folder / CONFOUNDS.format(2)
+    y = read_scan(again, scan, "1", None, files)
+    spike = np.eye(T)[:, 20:21]
+    x = np.concatenate([columns(folder, 2) * (1 - spike), spike], axis=1)
+    np.testing.assert_allclose(y, FmriMask().clean(np.load(scan), [slice(None)], TR_S, x), atol=1e-5)
+    np.save(scan, np.load(folder / "2.npy")[:-1])
+    with pytest.raises(DataError, match=r"has 300 rows, .* 299 volumes"):
+        read_scan(again, scan, "1", None, files)
+
+
+def test_a_new_scan_needs_confounds_where_the_run_had_them(folder):
+    with pytest.raises(DataError, match=r"cleaned of confounds, .* has none beside it; give --confounds FILE"):
+        with_confounds(finished(confounds=True), folder / "2.npy", ScanFiles())
+    own = ScanFiles(confounds=folder / CONFOUNDS.format(1))
+    assert with_confounds(finished(confounds=True), folder / "2.npy", own) == own
+    with pytest.raises(DataError, match=r"the run's scans were not cleaned of confounds; leave .* out"):
+        with_confounds(finished(confounds=False), folder / "2.npy", own)
+    assert with_confounds(finished(confounds=False), folder / "2.npy", ScanFiles()) == ScanFiles()
+
+
+def test_a_kind_of_brain_that_knows_no_confounds_ignores_them(folder):
+    assert giblet.Modality.nuisance(FmriMask(), load_study(folder).scans[0].source()) is None
