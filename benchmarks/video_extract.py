@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from giblet.data.store import default_folder
+from giblet.folders import cache_folder
 from giblet.media import read_frames
 from giblet.media.frame_scaling import FLAGS
 
@@ -46,13 +46,13 @@ what, film, folder = sys.argv[1:]
 os.environ["GIBLET_CACHE"] = folder
 from giblet.media import read_frames
 from giblet import stages
-from giblet.data.store import Store, StoreWriter, default_folder
+from giblet.data.store import Store, StoreWriter, features_folder
 from giblet.plugins import Registry
 from giblet.types import Source
 import av
 registry = Registry.discover()
 modality = registry.modality("video_s3d")
-store = Store(default_folder() / "features", lambda name: registry.plugins[name].version)
+store = Store(features_folder(), lambda name: registry.plugins[name].version)
 registry.pm.register(store)
 registry.pm.register(StoreWriter(store))
 started = time.perf_counter()
@@ -230,7 +230,7 @@ def main() -> int:
     os.sched_setaffinity(0, available[: args.cpus])
     try:
         tool = ffmpeg()
-        films = {m: make_film(tool, material(args.film), m, default_folder() / "benchmarks") for m in (1, 10)}
+        films = {m: make_film(tool, material(args.film), m, cache_folder() / "benchmarks") for m in (1, 10)}
     except (ImportError, OSError, subprocess.CalledProcessError) as error:
         print(f"the film cannot be made: {error}", file=sys.stderr)
         return 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -12,8 +14,8 @@ from giblet.media.containers import AvObject
 
 FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 """Swscale's exact path: a mean of 0.4 levels from a floating-point conversion; its default is 1.7 levels off."""
-THREADS = 2
-"""Slices that a picture is scaled in; more cost more than they save on pictures this small."""
+SCALERS = 2
+"""Pictures that are scaled at once: one at a time takes longer than decoding on a few processors does."""
 UPRIGHT = (1, 0, 0, 1)
 TURNS = {(True, False): "clock", (True, True): "cclock_flip", (False, True): "cclock", (False, False): "clock_flip"}
 """Of a display matrix that swaps the axes: whether x becomes y upwards, and y becomes x, as ffmpeg turns them."""
@@ -73,7 +75,7 @@ class FrameScaler:
 
         width, height = self.size[::-1] if turn[1] else self.size
         graph = av.filter.Graph()
-        graph.threads = THREADS
+        graph.threads = 1
         chain = [
             graph.add(
                 "buffer",
@@ -90,3 +92,29 @@ class FrameScaler:
         ]
         graph.link_nodes(*chain).configure()
         return graph
+
+
+class Scalers:
+    """Scalers that take frames in turn, each in a thread of its own; what they fill is whole after `wait`."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.workers = [(FrameScaler(width, height), ThreadPoolExecutor(1)) for _ in range(SCALERS)]
+        self.under_way: deque[Future[None]] = deque()
+
+    def into(self, out: NDArray[np.uint8], frame: AvObject) -> None:
+        """Have a frame scaled into `out` [H, W, 3]; waits for an earlier one where all are at work."""
+        if len(self.under_way) > SCALERS:
+            self.under_way.popleft().result()
+        scaler, thread = self.workers[0]
+        self.workers.append(self.workers.pop(0))
+        self.under_way.append(thread.submit(scaler.into, out, frame))
+
+    def wait(self) -> None:
+        """Until every frame is scaled; the first error is raised here."""
+        while self.under_way:
+            self.under_way.popleft().result()
+
+    def close(self) -> None:
+        """End the threads, once they have done what they began."""
+        for _, thread in self.workers:
+            thread.shutdown()

@@ -18,7 +18,7 @@ from giblet.media.containers import AvObject, StreamInfo, choose_stream, list_st
 from giblet.media.decoding import Decoder
 from giblet.media.film_notes import picture_notes, pixel_aspect, reading_notes, stream_notes
 from giblet.media.frame_clock import FrameClock
-from giblet.media.frame_scaling import FrameScaler, orientation
+from giblet.media.frame_scaling import Scalers, orientation
 from giblet.types import Features
 
 GUESSED_HZ = 25
@@ -71,19 +71,20 @@ def _chunks(
         number, found = choose_stream(container, "video", path, stream)
         film = _Film(found, number, path, stream_notes(container, number, found, chosen=stream is not None))
         decoder = Decoder(container, found, path)
-        scaler = FrameScaler(width, height)
-        with closing(ahead(decoder.frames(low), FRAMES_AHEAD)) as frames:
+        with closing(Scalers(width, height)) as scalers, closing(ahead(decoder.frames(low), FRAMES_AHEAD)) as frames:
             for frame in frames:
                 tick = film.clock.tick(frame.pts)
                 if low is not None and tick * film.clock.timebase < low:
                     continue
                 if high is not None and tick * film.clock.timebase >= high:
                     break
-                if not scaler.key:
+                if not film.seen:
                     film.look(frame, width, height)
                 if chunk.full:
+                    scalers.wait()
                     yield chunk.features(film.clock.timebase, film.attrs(decoder))
-                scaler.into(chunk.room(tick), frame)
+                scalers.into(chunk.room(tick), frame)
+            scalers.wait()
         if not chunk.ticks:
             raise DataError(f"{path} has no frame between {float(low or 0):g} and {_end(high)} s")
         yield chunk.features(film.clock.timebase, film.attrs(decoder))
@@ -98,7 +99,7 @@ class _Film:
 
     def __init__(self, stream: AvObject, number: int, path: Path, notes: list[str]) -> None:
         rate = Fraction(stream.average_rate or stream.guessed_rate or GUESSED_HZ)
-        self.stream, self.notes = stream, notes
+        self.stream, self.notes, self.seen = stream, notes, False
         self.clock = FrameClock(Fraction(stream.time_base), rate, path)
         codec = stream.codec_context
         self.said: dict[str, Any] = {"rate_hz": float(rate), "stream": str(number)}
@@ -106,6 +107,7 @@ class _Film:
 
     def look(self, frame: AvObject, width: int, height: int) -> None:
         """Note what the first frame says."""
+        self.seen = True
         sideways = orientation(frame)[1] != 0
         self.notes = [
             *self.notes,
