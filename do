@@ -14,8 +14,10 @@ fi
 # --inexact keeps plugins that you installed beside ours. The first time, bytecode is compiled at once, on all cores:
 # the libraries' thousands of files would otherwise be compiled one by one by whatever imports them first.
 [ -d "$here/.venv" ] && compile="" || compile="--compile-bytecode"
+# PESQ has no wheels: it is built where there is a C compiler, and "n/a" where there is none.
+command -v cc >/dev/null 2>&1 && pesq="--group pesq" || pesq=""
 # shellcheck disable=SC2086
-"$uv" sync --quiet --inexact --all-packages $compile --project "$here" >&2
+"$uv" sync --quiet --inexact --all-packages $compile $pesq --project "$here" >&2
 export VIRTUAL_ENV="$here/.venv" PATH="$here/.venv/bin:$(dirname "$uv"):$PATH"
 if [ $# -eq 0 ]; then
   echo "usage: ./do COMMAND [ARGUMENT...], for example: ./do giblet run" >&2

@@ -55,7 +55,7 @@ def fold_inputs(real: RealStudy, base: Inputs, config: RunConfig, fold: int) -> 
     split = fold_splits(lengths, gap, real.folds, config.split.validation)[fold]
     timelines = [replace(t, blocks=tuple(split[t.run])) for t in base.timelines]
     runs = presentations(real.study, base.modalities)
-    brain, timelines, sd = add_scans(base.registry, runs, config, timelines, lambda *_: None)
+    brain, timelines, sd = add_scans(base.registry, real.study, runs, config, timelines, lambda *_: None)
     return replace(base, brain=brain, timelines=timelines, gap=gap, bold_sd=sd)
 
 

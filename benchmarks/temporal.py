@@ -61,7 +61,8 @@ def nets(modality: Modality, spec: FeatureSpec) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     if modality.name != "audio_encodec":
         return modality.encode(spec, WIDTH), modality.decode(spec, WIDTH)
-    from giblet_audio_encodec.nets import CodeDecoder, CodeEncoder
+    from giblet_audio_encodec.decoders import CodeDecoder
+    from giblet_audio_encodec.nets import CodeEncoder
 
     vectors = torch.randn(spec.size, spec.num_classes or 1, 128)
     return CodeEncoder(spec, WIDTH, vectors, modality.settings()["temporal"]), CodeDecoder(spec, WIDTH, vectors)

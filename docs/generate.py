@@ -137,7 +137,7 @@ def _members(cls: type) -> Iterator[str]:
             yield textwrap.indent(f"- `{shown}`: {_prose(f)}", "  ").removeprefix("  ")
 
 
-AUTHORS = ("media", "nn", "alignment", "video")
+AUTHORS = ("media", "nn", "alignment", "video", "words", "progress", "folders")
 """The modules of giblet that authors of plugins import from, beside the package itself and `giblet.testing`."""
 
 
@@ -217,10 +217,13 @@ def _type(field: Any) -> str:
 
 
 def _attribute_docs(cls: type) -> dict[str, str]:
-    """The strings that stand under fields in a class body."""
-    body = cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]).body
+    """The strings that stand under fields in the body of a class, or of one of its own package that it extends."""
+    package = cls.__module__.partition(".")[0]
+    mine = [c for c in cls.__mro__ if c.__module__.partition(".")[0] == package]
+    bodies = [cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(c))).body[0]).body for c in mine]
     return {
         ast.unparse(field.target): str(ast.literal_eval(note.value))
+        for body in bodies
         for field, note in pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr)
     }

@@ -11,6 +11,7 @@ import pytest
 from giblet import DataError, seconds
 from giblet.data.bold import check_scan, check_subjects, inspect_bold, require_sound, scan_problems, slabs
 from giblet.data.study import Scan
+from giblet.types import ALONE
 
 RNG = np.random.default_rng(0)
 
@@ -158,7 +159,7 @@ def test_background_may_be_zero_or_missing(tmp_path):
 def test_slabs_and_one_piece_find_the_same(tmp_path, monkeypatch):
     data = image_with(lambda d: d.__setitem__((..., slice(7, None)), 5))
     path = write(tmp_path / "a.nii", data=data)
-    monkeypatch.setattr(slabs, "__defaults__", (24 * 8 * 3,))
+    monkeypatch.setattr(slabs, "__defaults__", (24 * 8 * 3, ALONE))
     assert "last 5 volumes are all the same: it breaks off at volume 8" in scan_problems(path)[0]
 
 

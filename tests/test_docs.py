@@ -114,7 +114,13 @@ def test_every_method_of_modality_is_documented() -> None:
     assert [n for n in ours if f"### `{n}`" not in text] == []
 
 
-ENTRIES = [study_file.StudyEntry, study_file.StimulusEntry, study_file.ScanEntry, study_file.FeatureEntry]
+ENTRIES = [
+    study_file.StudyEntry,
+    study_file.StimulusEntry,
+    study_file.ScanEntry,
+    study_file.FeatureEntry,
+    study_file.AnnotationsEntry,
+]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.__name__)
@@ -319,6 +325,16 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = "\n".join("1 2 3" for _ in range(30))
     for subject in ("s18", "s33"):
         put(folder / f"{subject}-timecourses.txt", table)
+    prepared = folder / "dataset" / "derivatives" / "fmriprep"
+    for subject, image in product(("sub-01", "sub-02"), ("bold", "mask")):
+        place = prepared / subject / "func"
+        place.mkdir(parents=True, exist_ok=True)
+        end = {"bold": "preproc_bold", "mask": "brain_mask"}[image]
+        shutil.copy(scan, place / f"{subject}_task-film_space-MNI152NLin2009cAsym_desc-{end}.nii.gz")
+        put(place / f"{subject}_task-film_desc-confounds_timeseries.tsv", "trans_x\n0.1\n")
+    put(folder / "dataset" / "task-film_events.tsv", "onset\tduration\tstim_file\n0\t6\tfilm.mp4\n")
+    (folder / "dataset" / "stimuli").mkdir()
+    shutil.copy(film, folder / "dataset" / "stimuli" / "film.mp4")
     entries = ['[study]\nname = "study"\ntr_s = 1.5', *(STIMULUS.format(run=r) for r in RUNS)]
     for subject, run_ in product(("sub-01", "sub-03", "sub-05"), RUNS):
         put(folder / f"{subject}_{run_}.txt", table)

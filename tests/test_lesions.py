@@ -46,6 +46,7 @@ from giblet.pipeline.lesions import lesion_truth
 from giblet.pipeline.regions import Atlas, read_regions
 from giblet.training.front_ends import training_parts
 from giblet.types import Aligned, Features, FeatureSpec, TRGrid
+from giblet_fmri_mask import FmriMask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
@@ -433,8 +434,14 @@ def test_one_decodable_modality_alone_does_not_suffer_most(tmp_path):
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 AFFINE[:3, 3] = (-6, -6, -6)
-BRAIN = SimpleNamespace(state={"mask": np.ones((SIDE,) * 3, bool), "affine": AFFINE})
-TABLES = SimpleNamespace(state={"columns": np.array([V])})
+
+
+def fitted(space="voxels", **state):
+    return FmriMask(space=space).fitted(**state)
+
+
+BRAIN = fitted(mask=np.ones((SIDE,) * 3, bool), affine=AFFINE)
+TABLES = fitted(columns=np.array([V]))
 ATLAS = Atlas(SLAB + 1, {"v_1": [1], "a_1": [2], "a_2": [3]}, {"visual": [1], "auditory": [2, 3]})
 PLAIN = SimpleNamespace(middle=None)
 
@@ -521,7 +528,7 @@ def test_components_are_counted_from_zero():
 
 def test_tables_of_parcels_take_their_regions_from_the_labels(tmp_path):
     (tmp_path / "labels.tsv").write_text("index\tname\tnetwork\n1\tone\tfirst\n2\ttwo\tfirst\n3\tthree\tlast\n")
-    brain = SimpleNamespace(state={"columns": np.array([3])})
+    brain = fitted(columns=np.array([3]))
     found = read_regions(None, tmp_path / "labels.tsv", brain)
     assert {k: v.tolist() for k, v in found.items()} == {"first": [True, True, False], "last": [False, False, True]}
 

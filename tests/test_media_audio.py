@@ -137,6 +137,14 @@ def test_a_written_sound_keeps_its_level_and_clips_its_peaks(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.wav"]
 
 
+def test_pieces_of_sound_are_written_one_after_the_other(tmp_path):
+    x = np.linspace(-1, 1, 1000, dtype=np.float32)[:, None]
+    whole, pieces = (write_sound(tmp_path / n, s, 8000) for n, s in (("w.wav", x), ("p.wav", iter(np.split(x, 4)))))
+    assert whole.read_bytes() == pieces.read_bytes()
+    with pytest.raises(DataError, match="no sound"):
+        write_sound(tmp_path / "n.wav", iter([]), 8000)
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("name", "native_hz", "channels", "seconds"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from giblet import DataError, Features, GibletError, Modality, PluginError, Source, hookimpl, seconds, stages
 from giblet.data.feature_files import read_features, write_features
-from giblet.data.store import Store, StoreWriter, content_hash, default_folder
+from giblet.data.store import Store, StoreWriter, content_hash, features_folder
 from giblet.plugins import Registry
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -276,10 +276,10 @@ def test_two_processes_write_the_same_key_at_once(tmp_path):
 
 def test_where_features_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("GIBLET_CACHE", str(tmp_path))
-    assert default_folder() == tmp_path
+    assert features_folder() == tmp_path / "features"
     monkeypatch.delenv("GIBLET_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "giblet"
+    assert features_folder() == tmp_path / "giblet" / "features"
 
 
 def test_a_disk_that_fails_while_more_is_made_leaves_nothing(tmp_path, monkeypatch):

@@ -39,6 +39,7 @@ def write_media(folder: Path) -> None:
         film = folder / "video" / f"{condition}.mp4"
         write_film(film, film_frames(k, noise=0.4 * k), Fraction(25, 2), sound[: int(16000 * 2.4)], 16000)
         write_sound(folder / "audio" / f"{condition}.wav", sound, 16000)
+    write_sound(folder / "audio" / "features.wav", tone(9, 0.1), 16000)
     joined = [np.concatenate([frame] * 3, axis=1) for frame in film_frames(0)]
     write_film(folder / "side_by_side.mp4", joined, Fraction(25, 2), tone(0, 0.0)[: int(16000 * 2.4)], 16000)
     words = folder / "text"

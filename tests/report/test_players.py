@@ -20,7 +20,7 @@ def test_pictures_and_media_decode(page: Browser) -> None:
     page.run(f"{MEDIA}.forEach((m) => {{ m.preload = 'auto'; m.load(); }})")
     assert page.wait(f"{MEDIA}.every((m) => m.readyState >= 2 && !m.error)")
     lengths = page.run(f"{MEDIA}.map((m) => m.duration)")
-    assert lengths == pytest.approx([2.4] * 6 + [3.0] * 5, abs=0.15)
+    assert lengths == pytest.approx([2.4] * 6 + [3.0] * 6, abs=0.15)
     assert page.run(f"{FILMS}.every((v) => v.videoWidth === 160 && v.videoHeight === 90)")
 
 

@@ -80,7 +80,7 @@ def test_a_whole_run_gives_every_section_in_one_file_that_refers_to_nothing_outs
     assert not re.search(r"""(src|poster|link href)\s*=\s*["']\s*(https?:)?//""", text)
     assert not re.search(r"url\(\s*['\"]?(?!#)|@import", text)
     assert len(page.named("video")) == 6
-    assert len(page.named("audio")) == 5
+    assert len(page.named("audio")) == 6
     assert all(a["src"].startswith("data:") for a in page.named("video") + page.named("audio"))
 
 

@@ -7,15 +7,16 @@ if TYPE_CHECKING:
     from giblet.api.ablation import Ablated, ablate
     from giblet.api.extracted import Extracted
     from giblet.api.fitting import extract, fit
+    from giblet.api.inspecting import Inspected, inspect_study
     from giblet.api.listing import PluginInfo, list_plugins
     from giblet.api.results import Decoding, Lesion, Prediction
     from giblet.api.run import Run, open_run
-    from giblet.api.studies import demo_study, load_study, study_from_files
+    from giblet.api.studies import demo_study, load_study, study_from_bids, study_from_files
     from giblet.data.study import Study
     from giblet.errors import ConfigError, DataError, GibletError, PluginError, WeightsError
     from giblet.hookspecs import hookimpl
     from giblet.modality import Modality
-    from giblet.types import Aligned, Features, FeatureSpec, Source, TRGrid, seconds
+    from giblet.types import Aligned, Features, FeatureSpec, Nuisance, ScanFiles, Source, TRGrid, seconds
 
 __all__ = [
     "Ablated",
@@ -27,12 +28,15 @@ __all__ = [
     "FeatureSpec",
     "Features",
     "GibletError",
+    "Inspected",
     "Lesion",
     "Modality",
+    "Nuisance",
     "PluginError",
     "PluginInfo",
     "Prediction",
     "Run",
+    "ScanFiles",
     "Source",
     "Study",
     "TRGrid",
@@ -42,10 +46,12 @@ __all__ = [
     "extract",
     "fit",
     "hookimpl",
+    "inspect_study",
     "list_plugins",
     "load_study",
     "open_run",
     "seconds",
+    "study_from_bids",
     "study_from_files",
 ]
 
@@ -53,15 +59,16 @@ _PLACES = {
     "api.ablation": ("Ablated", "ablate"),
     "api.extracted": ("Extracted",),
     "api.fitting": ("extract", "fit"),
+    "api.inspecting": ("Inspected", "inspect_study"),
     "api.listing": ("PluginInfo", "list_plugins"),
     "api.results": ("Decoding", "Lesion", "Prediction"),
     "api.run": ("Run", "open_run"),
-    "api.studies": ("demo_study", "load_study", "study_from_files"),
+    "api.studies": ("demo_study", "load_study", "study_from_bids", "study_from_files"),
     "data.study": ("Study",),
     "errors": ("ConfigError", "DataError", "GibletError", "PluginError", "WeightsError"),
     "hookspecs": ("hookimpl",),
     "modality": ("Modality",),
-    "types": ("Aligned", "FeatureSpec", "Features", "Source", "TRGrid", "seconds"),
+    "types": ("Aligned", "FeatureSpec", "Features", "Nuisance", "ScanFiles", "Source", "TRGrid", "seconds"),
 }
 
 

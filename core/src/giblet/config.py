@@ -158,6 +158,10 @@ class EvaluateConfig(Section):
         description="what reconstructed films sound like: as read back too, where the run has sound that plays, or the "
         "original film",
     )
+    asr: str | None = Field(
+        None,
+        description="speech recogniser (folder or hub name, transformers) for a word error rate of reconstructed sound",
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -23,8 +23,8 @@ STAGES = ("extract", "align", "encode", "decode", "reconstruct")
 HOOKS = ("register_modalities", *STAGES)
 ROLES = ("stimulus", "brain")
 _WORDS = (
-    "annotations bold command debug evaluate exclude extract extract_only film folds help json model offset out "
-    "overwrite plumbing quiet seed set settings split study tr train"
+    "annotations bids bold command debug evaluate exclude extract extract_only film folds help json model offset out "
+    "overwrite plumbing quiet seed set settings space split study task tr train transposed"
 )
 RESERVED = frozenset(_WORDS.split())
 """Words that `giblet run`, `giblet.fit` and the config use themselves: no kind can be called so."""

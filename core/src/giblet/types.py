@@ -94,11 +94,50 @@ class TRGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class TableChoice:
+    """Which columns of a spreadsheet hold onset, duration or end, and text, and which of its rows are meant.
+
+    None takes the columns by their usual names; `rows=(start, stop)` counts from 0 below the header.
+    """
+
+    onset: str | None = None
+    duration: str | None = None
+    end: str | None = None
+    text: str | None = None
+    rows: tuple[int, int] | None = None
+
+
+WHOLE_TABLE = TableChoice()
+"""All rows, and the columns by their usual names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFiles:
+    """How a scan is read, and what belongs to it beside its own file.
+
+    `transposed` tables have one row a parcel (False: they surely have one a TR; None: nobody said); `variable` names
+    the array of a .mat file; `right` is the right hemisphere where the scan's own file is the left one. `confounds` is
+    a table with a row a volume, of which `confound_columns` are taken; none named: all of them.
+    """
+
+    transposed: bool | None = None
+    variable: str | None = None
+    right: Path | None = None
+    confounds: Path | None = None
+    confound_columns: tuple[str, ...] = ()
+
+
+ALONE = ScanFiles()
+"""A scan with nothing beside it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One stream of one file: picklable, so that a worker can extract it.
 
     `stream` names a stream inside the file ("0", "1", ... counted within its kind; "embedded" for captions in a film);
-    None takes the file's own choice. `start_s` and `stop_s` cut it, in seconds of stimulus time.
+    None takes the file's own choice. `start_s` and `stop_s` cut it, in seconds of stimulus time. `table` chooses
+    columns and rows where the file is a spreadsheet of annotations; `scan` says what belongs to a scan.
     """
 
     path: Path
@@ -107,6 +146,20 @@ class Source:
     subject: str | None = None
     start_s: Fraction | None = None
     stop_s: Fraction | None = None
+    table: TableChoice = WHOLE_TABLE
+    scan: ScanFiles = ALONE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nuisance:
+    """What moves a scan beside the brain: `regressors` [T, C] by their `names`, and volumes that are not to be used.
+
+    `censored` [T] marks volumes before the steady state, or with too much motion.
+    """
+
+    regressors: Float
+    names: tuple[str, ...]
+    censored: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +167,8 @@ class Features:
     """Native-rate features: `values` [N, *S]; sample n is presented at `ticks[n] * timebase` seconds.
 
     Events carry `durations` [N] in ticks. `attrs` holds what reconstruction needs and the samples do not say, such as
-    `n_samples` and `rate_hz` of a sound, or `texts` of annotations (a list as long as N).
+    `n_samples` and `rate_hz` of a sound, or `texts` of annotations (a list as long as N). What `align` adds may be
+    arrays, such as the corpus that texts are looked for in; a trained model does not keep them.
     """
 
     values: Array

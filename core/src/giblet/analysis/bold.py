@@ -150,17 +150,25 @@ def bold_metrics(scores: BoldScores, regions: Mapping[str, NDArray[np.bool_]], s
             "p": scores.group_null.p,
             "significant": float(fdr(scores.group_null.map_p).mean()),
         }
-    sizes = {len(next(iter(scores.r[s].values()))) for s in people}
-    fitting = {n: m for n, m in regions.items() if sizes == {len(m)}}
-    out["regions"] = {
-        name: {m: float(np.mean([scores.r[s][m][mask].mean() for s in people])) for m in scores.r[people[0]]}
-        | {
-            "ceiling": None if ceiling.values is None else float(ceiling.values[:, mask].mean()),
-            "voxels": int(mask.sum()),
-        }
+    out["regions"] = region_rows({s: scores.r[s] for s in people}, ceiling.values, regions)
+    return out
+
+
+def region_rows(
+    r: Mapping[str, Mapping[str, Real]], ceiling: Real | None, regions: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, Any]:
+    """Mean r over the voxels of each region [V], and over people, by method; with the mean of the ceilings [S, V].
+
+    Regions without a voxel, and those that are not of everybody's voxels, are left out.
+    """
+    sizes = {len(v) for row in r.values() for v in row.values()}
+    fitting = {n: m for n, m in regions.items() if sizes == {len(m)} and m.any()}
+    methods = next(iter(r.values()))
+    return {
+        name: {m: float(np.mean([row[m][mask].mean() for row in r.values()])) for m in methods}
+        | {"ceiling": None if ceiling is None else float(ceiling[:, mask].mean()), "voxels": int(mask.sum())}
         for name, mask in fitting.items()
     }
-    return out
 
 
 def _of(ceiling: Ceiling, person: int) -> Real | None:

@@ -68,6 +68,20 @@ def joined_scanned(timelines: Sequence[Timeline], subject: str) -> NDArray[np.bo
     return np.concatenate([t.scanned.get(subject, np.zeros(t.grid.n_trs, bool)) for t in timelines])
 
 
+def without_confounds(timelines: Sequence[Timeline], people: Sequence[str], x: Float) -> Float:
+    """Predictions [T, V] over all runs, rid of what confounds took out of the BOLD of each block: mean over people."""
+    if not any(t.confounds for t in timelines):
+        return x
+    starts = [r.start for r in join(timelines).runs]
+    out = x.copy()
+    for begin, t in zip(starts, timelines, strict=True):
+        for subject in people:
+            for (start, stop), v in t.confounds.get(subject, {}).items():
+                rows = slice(begin + start, begin + stop)
+                out[rows] -= v @ (v.T @ x[rows]) / len(people)
+    return out
+
+
 def joined_cleaning(timelines: Sequence[Timeline]) -> Callable[[Float], Float]:
     """What takes out of columns [T, P] over all runs what cleaning took out of the BOLD of each block."""
     starts = [r.start for r in join(timelines).runs]

@@ -10,7 +10,7 @@ import numpy as np
 
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.baselines import FOLDS, banded_ridge, fir_ridge, inner_folds
-from giblet.analysis.joined import Joined, Matrix, join, joined_cleaning, joined_codes
+from giblet.analysis.joined import Joined, Matrix, join, joined_cleaning, joined_codes, without_confounds
 from giblet.analysis.scores import Mask
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -69,6 +69,8 @@ def ridge_predictions(
     progress("ridge regressions", len(groups) * len(designs), len(groups) * len(designs))
     if GROUP in y:
         out["hrf_group_r"] = dict.fromkeys(y, out["hrf_banded_r"][GROUP])
+    people = {n: [n] if n != GROUP else [s for s in y if s != GROUP] for n in y}
+    out = {m: {n: without_confounds(timelines, people[n], x) for n, x in rows.items()} for m, rows in out.items()}
     return out, _fold_notes(fewest)
 
 

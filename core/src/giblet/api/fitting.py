@@ -123,8 +123,12 @@ def fit(
 
 
 def _fit(study: Study, config: RunConfig, out: Path, call: str, progress: Progress) -> None:
+    from giblet.pipeline.nuisance import read_nuisances
+    from giblet.pipeline.spaces import build_brain
+
     progress("extract", 0, 1)
     registry = registry_of_run()
+    read_nuisances(build_brain(registry, config, study), study.scans)  # what is missing is said before hours of film
     if config.split.folds > 1 and config.split.fold is None:
         from giblet.pipeline.folds import run_folds
 

@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from giblet.api.extracted import html_table
 from giblet.api.request import registry_of_run
-from giblet.api.studies import FilePath
+from giblet.api.studies import FilePath, Seconds
 from giblet.config import RunConfig
 from giblet.data.study import Study
 from giblet.data.written import read_object
 from giblet.errors import ConfigError
+from giblet.types import positive_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,6 +112,49 @@ class OpenedRun(ABC):
 
         finished_metrics(self.path)
         return write_report(self.path)
+
+    def write_listening(
+        self,
+        out: FilePath | None = None,
+        *,
+        task: Literal["abx", "match"] = "abx",
+        sound: str | None = None,
+        against: str = "original",
+        trials: int = 16,
+        clip_s: Seconds = 4,
+        seed: int = 0,
+    ) -> Path:
+        """Write a page for blind listening to the run's sounds, and return its path.
+
+        Parameters
+        ----------
+        out
+            The page; default `listen.html` in the run's folder.
+        task
+            "abx": A and B are one moment in two versions, X is one of them. "match": A and B are two moments of
+            `against`, X is one of them in `sound`.
+        sound, against
+            Files of `reconstructions/audio`; by default `sound` is "roundtrip", or "measured" for "match".
+        trials
+            How many.
+        clip_s
+            Length of a clip in seconds.
+        seed
+            Of the order.
+
+        Raises
+        ------
+        ConfigError
+            If the run is not finished, has no such sounds, or they are too short.
+        DataError
+            If the length is not positive.
+        """
+        from giblet.pipeline.listening import make_page
+
+        finished_metrics(self.path)
+        versions = sound or ("measured" if task == "match" else "roundtrip"), against
+        page = self.path / "listen.html" if out is None else Path(out)
+        return make_page(self.path, page, task, versions, positive_seconds(clip_s, "a clip"), seed, trials)
 
     def _read(self, again: Reopened, study: Study, progress: Progress) -> ReopenedStudy:
         """The run with its data, which are read once for as many lesions as there may be."""

@@ -15,6 +15,7 @@ WORDS = {
     "cells": "trainings",
     "codes": "encode the film",
     "decode": "make film and sound",
+    "embed": "embed texts",
     "extract": "read stimuli",
     "films": "film without it",
     "scan": "read the scan",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any]
 """Settings by name, as behind `-o` of the command line: `{"train.trunk_steps": 500}`."""
-DEMO_TEXT = {"text.weights": "minilm"}
-"""What embeds the demo's words unless a person chooses: a small model that comes with the package, not a download."""
+DEMO_WEIGHTS = {"text_bge": {"text.weights": "minilm"}, "audio_encodec": {"audio.weights": "bundled"}}
+"""What reads the demo's words and sound unless a person chooses: small models that come along, not a download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ def registry_of_run() -> Registry:
 
 
 def demo_settings(plugins: Mapping[str, str | None], settings: Settings) -> dict[str, Any]:
-    """Settings for the demo study: its words are embedded by the model that comes with `text_bge`."""
-    reads_words = chosen_plugins(plugins).get("text") == "text_bge"
-    return (DEMO_TEXT if reads_words else {}) | dict(settings)
+    """Settings for the demo study: plugins that need weights take those that come with them."""
+    taken = [DEMO_WEIGHTS.get(name, {}) for name in chosen_plugins(plugins).values()]
+    return {k: v for weights in taken for k, v in weights.items()} | dict(settings)
 
 
 def require_scans(study: Study) -> None:

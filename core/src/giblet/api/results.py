@@ -33,7 +33,7 @@ class Prediction:
 
     @property
     def scans(self) -> Mapping[str, NDArray[np.float32]]:
-        """Predicted BOLD [T, V] by subject, in SDs of their cleaned training scans.
+        """Predicted BOLD [T, U] by subject, in units of the run's brain space; voxels are in SDs of the training scans.
 
         `average` is the mean over people, where voxel v is the same place in everybody.
         """
@@ -46,9 +46,13 @@ class Prediction:
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """Where the voxels lie, [X, Y, Z]: `volume[mask] = scan[t]`; None where scans are tables of parcels."""
+        """Where the voxels lie, [X, Y, Z]: `volume[mask] = voxels(who)[t]`; None where scans are tables of parcels."""
         mask = self.made.again.brain.state.get("mask")
         return None if mask is None else mask.astype(bool)
+
+    def voxels(self, who: str) -> NDArray[np.float32]:
+        """A scan of `scans` as voxels of the mask [T, V], whatever the units of the run's brain space are."""
+        return np.asarray(self.made.again.brain.from_space(self.scans[who], who), np.float32)
 
     @property
     def affine(self) -> NDArray[np.float64] | None:

@@ -81,6 +81,9 @@ class Run(OpenedRun):
         subject: str | None = None,
         seconds: Seconds | None = None,
         tr_s: Seconds | None = None,
+        confounds: FilePath | None = None,
+        right: FilePath | None = None,
+        transposed: bool = False,
         quiet: bool = False,
     ) -> Decoding:
         """Turn a measured scan back into film, sound and text.
@@ -95,6 +98,12 @@ class Run(OpenedRun):
             Make no more than this.
         tr_s
             The TR in seconds; overrules the header.
+        confounds
+            Its table of confounds, where the run's scans were cleaned of theirs; default fMRIPrep's beside the scan.
+        right
+            The right hemisphere, where `scan` is the left one.
+        transposed
+            The table has one row a parcel, not a TR.
         quiet
             Show no progress.
 
@@ -103,9 +112,11 @@ class Run(OpenedRun):
         ConfigError
             If the run has no such subject, cannot read somebody new, or has nothing that can be played.
         DataError
-            If the scan is in another space, has another TR, or is too short, or a time is not positive.
+            If the scan is in another space, has another TR, is too short or lacks its confounds, or a time is not
+            positive.
         """
         from giblet.api.results import Decoding
+        from giblet.types import ScanFiles
 
         tr = None if tr_s is None else positive_seconds(tr_s, "a TR")
         most_s = None if seconds is None else positive_seconds(seconds, "a length")
@@ -113,7 +124,10 @@ class Run(OpenedRun):
             again = self._open(progress)
             from giblet.pipeline.decoding import decode_scan
 
-            return Decoding(decode_scan(again, Path(scan), progress, subject, most_s, tr))
+            beside = {"right": right, "confounds": confounds}
+            found = {k: None if p is None else Path(p) for k, p in beside.items()}
+            files = ScanFiles(transposed=transposed or None, right=found["right"], confounds=found["confounds"])
+            return Decoding(decode_scan(again, Path(scan), progress, subject, most_s, tr, files))
 
     def lesion(
         self,

@@ -51,6 +51,7 @@ def study_from_files(
     offset_s: Seconds | Sequence[Seconds] = (),
     features: Mapping[str, FilePath] | None = None,
     exclude: str | Collection[str] = (),
+    transposed: bool = False,
 ) -> Study:
     """A study from files alone: who, which run and which film are read off their names.
 
@@ -68,6 +69,8 @@ def study_from_files(
         Ready-made features by name, tables [time, columns].
     exclude
         Subjects, or `SUBJECT/RUN`, that are left out.
+    transposed
+        Tables of `bold` have one row a parcel, not a TR.
 
     Raises
     ------
@@ -77,17 +80,73 @@ def study_from_files(
         If a file is missing or a scan is not what its name says.
     """
     scans = [str(p) for p in _listed(bold)]
-    offsets = [offset_s] if isinstance(offset_s, float | int | str | Fraction) else offset_s
     return reading.study_from_flags(
         [Path(p) for p in _listed(film)],
         [str(p) for p in _listed(annotations)],
         scans,
         None if tr_s is None else seconds(tr_s),
-        [seconds(o) for o in offsets],
+        _offsets(offset_s),
         [(name, Path(path)) for name, path in (features or {}).items()],
         names_of(exclude),
         needs_bold=bool(scans),
+        transposed=transposed,
     )
+
+
+def study_from_bids(
+    folder: FilePath,
+    task: str | None = None,
+    space: str | None = None,
+    *,
+    film: FilePath | Sequence[FilePath] = (),
+    annotations: FilePath | Sequence[FilePath] = (),
+    tr_s: Seconds | None = None,
+    offset_s: Seconds | Sequence[Seconds] = (),
+    features: Mapping[str, FilePath] | None = None,
+    exclude: str | Collection[str] = (),
+) -> Study:
+    """A study from a BIDS data set with fMRIPrep's derivatives: scans, brain masks, confounds and films by their names.
+
+    Parameters
+    ----------
+    folder
+        The data set, or the folder of the derivatives.
+    task
+        Need not be given where there is one.
+    space
+        As fMRIPrep writes it, for example "MNI152NLin2009cAsym:res-2"; need not be given where there is one.
+    film, annotations, features
+        As of `study_from_files`; they take the place of what events.tsv says.
+    tr_s
+        Overrules the TR of every header, in seconds.
+    offset_s
+        Stimulus time at which volume 0 begins, in seconds; default what events.tsv says, or 0 with films given here.
+    exclude
+        Subjects, or `SUBJECT/RUN`, that are left out.
+
+    Raises
+    ------
+    ConfigError
+        If a task or space does not exist, or it is open which is meant, or what was shown.
+    DataError
+        If a file is missing or a scan is not what its name says.
+    """
+    from giblet.data.bids import study_from_bids as read
+    from giblet.data.bids_stimuli import Given
+
+    given = Given(
+        [Path(p) for p in _listed(film)],
+        [str(p) for p in _listed(annotations)],
+        [(name, Path(path)) for name, path in (features or {}).items()],
+        _offsets(offset_s),
+        None if tr_s is None else seconds(tr_s),
+        names_of(exclude),
+    )
+    return read(Path(folder), task, space, given)
+
+
+def _offsets(offset_s: Seconds | Sequence[Seconds]) -> list[Fraction]:
+    return [seconds(o) for o in ([offset_s] if isinstance(offset_s, float | int | str | Fraction) else offset_s)]
 
 
 def names_of(names: str | Collection[str]) -> Sequence[str]:
@@ -100,7 +159,13 @@ def _listed(paths: FilePath | Iterable[FilePath]) -> list[FilePath]:
 
 
 def demo_study(
-    folder: FilePath, *, seed: int = 0, null: bool = False, shifted_s: float = 0.0, quiet: bool = False
+    folder: FilePath,
+    *,
+    seed: int = 0,
+    null: bool = False,
+    shifted_s: float = 0.0,
+    bids: bool = False,
+    quiet: bool = False,
 ) -> Study:
     """The demo study in a folder: two films, annotations, six people's scans, an atlas, and a known truth.
 
@@ -116,6 +181,8 @@ def demo_study(
         Phase-randomise the scans: nothing can be predicted.
     shifted_s
         Make responses come this much too late, in seconds.
+    bids
+        Write it as a BIDS data set with fMRIPrep's derivatives, and with motion in the scans.
     quiet
         Show no progress.
 
@@ -126,15 +193,16 @@ def demo_study(
     DataError
         If `shifted_s` is not a time, or longer than a run.
     """
-    from giblet.data.demo import make_demo
+    from giblet.data.demo import make_bids_demo, make_demo
 
     place = Path(folder)
-    if (place / "study.toml").is_file() and (place / "truth.json").is_file():
+    marker, read = ("dataset_description.json", study_from_bids) if bids else ("study.toml", load_study)
+    if (place / marker).is_file() and (place / "truth.json").is_file():
         _require_same(place, {"seed": seed, "null": null, "shifted_s": shifted_s})
-        return load_study(place)
+        return read(place)
     with progress_bars(quiet=quiet) as progress:
         begun = count()
-        made = make_demo(
+        made = (make_bids_demo if bids else make_demo)(
             place,
             seed,
             null=null,
@@ -142,7 +210,7 @@ def demo_study(
             progress=lambda what: progress("demo study", next(begun), DEMO_STEPS),
         )
         progress("demo study", DEMO_STEPS, DEMO_STEPS)
-    return load_study(made)
+    return read(made)
 
 
 def demo_plan(folder: FilePath, *, tr_s: Seconds | None = None, exclude: str | Collection[str] = ()) -> Study:

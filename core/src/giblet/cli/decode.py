@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,11 @@ from giblet.cli.flags import json_option, print_file, quiet_option, run_argument
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=None, help="Write no more than this.")
 @click.option("--tr", "tr_s", metavar="SECONDS", default=None, help="The TR; overrules the header.")
+@click.option(
+    "--confounds", metavar="FILE", default=None, help="Its confounds; default what fMRIPrep wrote beside the scan."
+)
+@click.option("--right", metavar="FILE", default=None, help="The right hemisphere, where SCAN is the left one.")
+@click.option("--transposed", is_flag=True, help="A table with one row a parcel, not a TR.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/decoded"), help="Folder of what was read.")
 @json_option("decoded.json")
 @quiet_option
@@ -34,6 +40,7 @@ def command(
     out: Path,
     as_json: bool,
     quiet: bool,
+    **files: Any,
 ) -> None:
     """Turn a measured SCAN back into film, sound and text with a finished RUN.
 
@@ -45,7 +52,7 @@ def command(
 
     opened = open_run(run)
     require_own(out, MARKER)
-    made = opened.decode(scan, subject=subject, seconds=seconds, tr_s=tr_s, quiet=quiet)
+    made = opened.decode(scan, subject=subject, seconds=seconds, tr_s=tr_s, quiet=quiet, **files)
     told = made.save(out, quiet=quiet)
     for note in made.notes:
         click.echo(f"note: {note}", err=True)

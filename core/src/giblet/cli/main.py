@@ -11,19 +11,23 @@ from typing import NoReturn
 
 import click
 
+from giblet.cli import others
 from giblet.errors import GibletError, did_you_mean
 
 COMMANDS = {
     "run": "From files to a trained model, figures, reconstructions and a page.",
+    "inspect": "Look at a study before a long run.",
     "predict": "An unseen film to everybody's predicted scan.",
     "decode": "A measured scan to film, sound and text.",
     "lesion": "Take a part of the brain away and see what each modality loses.",
     "ablate": "Compare settings: scores over seeds, and cost.",
     "demo": "Write a small study of known truth.",
+    "cache": "List the features on disk, and make room.",
     "plugins": "List what is installed, and what is wrong with it.",
     "new-plugin": "Write a plugin that works, to change into your own.",
     "check-plugin": "Try an installed plugin on everything that a plugin must keep.",
     "report": "Write the page of a run again.",
+    "listen": "Make a page for blind listening to a run's sounds.",
     "completion": "Make a shell complete names.",
 }
 
@@ -35,13 +39,13 @@ class LazyGroup(click.Group):
     """Knows its commands by name and help, and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of use."""
-        return list(COMMANDS)
+        """The commands in the order of use, then those of others."""
+        return list(dict.fromkeys([*COMMANDS, *others.names()]))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
+        if (other := others.load(cmd_name, COMMANDS)) or cmd_name not in COMMANDS:
+            return other
         command: click.Command = import_module(f"giblet.cli.{cmd_name.replace('-', '_')}").command
         return command
 
@@ -49,14 +53,17 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest name for one that does not exist."""
-        if args and args[0] not in COMMANDS:
-            raise click.UsageError(f"no command {args[0]!r}; {did_you_mean(args[0], COMMANDS)}", ctx)
+        if args and args[0] not in (legal := self.list_commands(ctx)):
+            raise click.UsageError(f"no command {args[0]!r}; {did_you_mean(args[0], legal)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        if found := others.rows(COMMANDS):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(found)
 
 
 @click.command(cls=LazyGroup)

@@ -19,9 +19,8 @@ from giblet.cli.flags import (
     quiet_option,
     settings_of,
     settings_option,
-    tables_of,
 )
-from giblet.errors import ConfigError
+from giblet.cli.study_flags import study_of, study_options
 
 if TYPE_CHECKING:
     from giblet.api.request import Request
@@ -29,16 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"show_default": True})
-@click.argument("study", required=False, type=click.Path(path_type=Path))
-@click.option("--film", multiple=True, help="Film or sound file, or a glob; several for several runs.")
-@click.option("--annotations", multiple=True, help="Table, subtitles or TextGrid of each film, or `embedded`.")
-@click.option("--bold", multiple=True, help="Scans: NIfTI or tables of parcels [time, parcels]; globs in quotes.")
-@click.option("--tr", "tr_s", metavar="SECONDS", default=None, help="The TR; overrules every header.")
-@click.option(
-    "--offset", "offset_s", metavar="SECONDS", multiple=True, help="Stimulus time at which volume 0 begins; default 0."
-)
-@click.option("--features", metavar="NAME=FILE", multiple=True, help="Ready-made features, a table [time, columns].")
-@click.option("--exclude", metavar="SUBJECT", multiple=True, help="Leave a subject (or SUBJECT/RUN) out.")
+@study_options
 @kind_options
 @settings_option("A setting, e.g. -o text.context_s=10.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/run"), help="The run's folder.")
@@ -77,9 +67,10 @@ def command(
     settings = settings_of(overrides)
     choices: dict[str, Any] = {"seed": seed, "plumbing": plumbing, "folds": folds}
     request = Request.of(plugins, settings, **choices)  # refused before anything is read or made
-    found = _given(study, flags)
+    found = study_of(study, flags)
     if found is None:
         _check_demo(request, out, flags)
+    if found is None or found.truth is not None:  # a demo study, made now or before
         settings = demo_settings(plugins, settings)
     with _room(out, found, request, overwrite=flags["overwrite"]):
         found = found or _demo(out, seed, flags, quiet)
@@ -112,23 +103,6 @@ def _fit(study: Study, out: Path, plugins: dict[str, Any], as_json: bool, **more
         return
     print_summary(done.metrics)
     click.echo(done.report)
-
-
-def _given(path: Path | None, flags: dict[str, Any]) -> Study | None:
-    """The study that is named, by a file or by its films and scans; None where nothing is."""
-    from giblet.api.studies import load_study, study_from_files
-
-    tr_s, exclude = flags["tr_s"], flags["exclude"]
-    files = [f for f in ("film", "annotations", "bold", "features") if flags[f]]
-    if path is not None:
-        if files:
-            raise ConfigError(f"--{files[0]} and a study file say the same thing twice; put it into {path}")
-        return load_study(path, tr_s=tr_s, exclude=exclude)
-    if not files:
-        return None
-    tables = tables_of(flags["features"])
-    media = (flags["film"], flags["annotations"], flags["bold"])
-    return study_from_files(*media, tr_s=tr_s, offset_s=flags["offset_s"], features=tables, exclude=exclude)
 
 
 def _check_demo(request: Request, out: Path, flags: dict[str, Any]) -> None:

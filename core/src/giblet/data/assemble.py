@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from giblet.data.onsets import one_clock
 from giblet.data.parts import SLICE_TIME_REF, FeatureTable, Scan, Stimulus
 from giblet.data.scan_header import inspect_bold, is_table
 from giblet.data.study_file import FeatureEntry, ScanEntry, StimulusEntry, did_you_mean
 from giblet.errors import ConfigError, DataError
-from giblet.types import seconds
+from giblet.types import ScanFiles, TableChoice, seconds
 
 SOUND_FILES = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac")
 TOLD = 5
@@ -35,12 +36,12 @@ def make_stimulus(entry: StimulusEntry, folder: Path) -> Stimulus:
         film = there(folder, entry.film, what)
         files = {"audio": film} if film.suffix.lower() in SOUND_FILES else {"video": film, "audio": film}
     if entry.annotations is not None:
-        inside = entry.annotations == "embedded"
+        inside = entry.annotations.path == "embedded"
         if inside and "video" not in files:
             raise ConfigError(
                 f"{what}: embedded annotations are captions inside a film, and there is no film; give one"
             )
-        files["text"] = files["video"] if inside else there(folder, Path(entry.annotations), what)
+        files["text"] = files["video"] if inside else there(folder, Path(entry.annotations.path), what)
         if inside or entry.annotations_stream is not None:
             streams["text"] = entry.annotations_stream or "embedded"
     for kind, path in entry.files.items():
@@ -49,7 +50,9 @@ def make_stimulus(entry: StimulusEntry, folder: Path) -> Stimulus:
         files[kind] = there(folder, path, what)
     if not files and not entry.features:
         raise ConfigError(f"{what} is empty; give it a film, annotations, files or features")
-    return Stimulus(entry.name, files, streams, {k: _features(k, v, folder) for k, v in entry.features.items()})
+    features = {k: _features(k, v, folder) for k, v in entry.features.items()}
+    chosen = {} if entry.annotations is None else entry.annotations.model_dump(exclude={"path"})
+    return Stimulus(entry.name, files, streams, features, TableChoice(**chosen))
 
 
 def _features(name: str, entry: FeatureEntry, folder: Path) -> FeatureTable:
@@ -73,31 +76,37 @@ def without(scans: Sequence[ScanEntry], exclude: Collection[str]) -> list[ScanEn
 
 
 def make_scans(
-    entries: Iterable[tuple[ScanEntry, Path]], tr_s: Fraction | None, study_tr_s: Fraction | None
+    entries: Iterable[ScanEntry], folder: Path, tr_s: Fraction | None, study_tr_s: Fraction | None
 ) -> tuple[tuple[Scan, ...], tuple[str, ...]]:
-    """Look into each scan's header. All that is wrong is said at once, with the way out."""
+    """Look for each scan's files and into its header. All that is wrong is said at once, with the way out.
+
+    Scans that began nearly together are given one clock.
+    """
     scans: list[Scan] = []
     notes: Counter[str] = Counter()
     problems: dict[str, list[str]] = {}
-    for e, path in entries:
+    for e in entries:
         own = None if e.tr_s is None else seconds(e.tr_s)
         try:
-            scan, said = _scan(e, path, tr_s or own or study_tr_s)
+            scan, said = _scan(e, folder, tr_s or own or study_tr_s)
         except DataError as error:
             problems.setdefault(e.subject, []).append(str(error))
             continue
         scans.append(scan)
         notes.update(said)
     if problems:
-        told = ". ".join([f"subject {s}: {'; '.join(p)}" for s, p in problems.items()][:TOLD])
-        told += f". And {len(problems) - TOLD} more subjects" if len(problems) > TOLD else ""
+        broken = ". ".join([f"subject {s}: {'; '.join(p)}" for s, p in problems.items()][:TOLD])
+        broken += f". And {len(problems) - TOLD} more subjects" if len(problems) > TOLD else ""
         out = "" if not scans else " — or leave out with " + " ".join(f"--exclude {s}" for s in problems)
-        raise DataError(told + out)
-    return tuple(scans), tuple(f"{note} ({n} scans)" if n > 1 else note for note, n in notes.items())
+        raise DataError(broken + out)
+    together, told = one_clock(scans)
+    return together, (*(f"{note} ({n} scans)" if n > 1 else note for note, n in notes.items()), *told)
 
 
-def _scan(entry: ScanEntry, path: Path, tr_s: Fraction | None) -> tuple[Scan, list[str]]:
-    info = inspect_bold(path, tr_s)
+def _scan(entry: ScanEntry, folder: Path, tr_s: Fraction | None) -> tuple[Scan, list[str]]:
+    path = there(folder, entry.bold, f"scan of {entry.subject} {entry.run}")
+    files = _files(entry, folder)
+    info = inspect_bold(path, tr_s, files)
     if info.tr_s is None:
         what = "is a table, which says no TR" if is_table(path) else "states no TR"
         raise ConfigError(f"{path} {what}; give --tr SECONDS")
@@ -106,8 +115,21 @@ def _scan(entry: ScanEntry, path: Path, tr_s: Fraction | None) -> tuple[Scan, li
     if reference is None:
         reference = SLICE_TIME_REF
         notes.append(f"no slice times: volumes count as taken at {SLICE_TIME_REF:g} of their TR")
-    offset = seconds(entry.offset_s)
-    return Scan(entry.subject, entry.run, entry.stimulus, path, info.tr_s, info.n_volumes, offset, reference), notes
+    clock = (info.tr_s, info.n_volumes, seconds(entry.offset_s), reference)
+    mask = None if entry.mask is None else there(folder, entry.mask, f"mask of {entry.subject} {entry.run}")
+    return Scan(entry.subject, entry.run, entry.stimulus, path, *clock, mask, files), notes
+
+
+def _files(entry: ScanEntry, folder: Path) -> ScanFiles:
+    """How a scan is read and what belongs to it; a setting that the file cannot have is refused."""
+    who = f"{entry.subject} {entry.run}"
+    if not is_table(entry.bold) and (entry.transposed or entry.variable or entry.right):
+        raise ConfigError(f"scan of {who}: transposed, variable and right are for tables; {entry.bold.name} is none")
+    if entry.confound_columns and entry.confounds is None:
+        raise ConfigError(f"scan of {who} has confound_columns but no confounds; name their table")
+    beside = {"right": entry.right, "confounds": entry.confounds}
+    found = {k: None if v is None else there(folder, v, f"{k} of {who}") for k, v in beside.items()}
+    return ScanFiles(entry.transposed, entry.variable, **found, confound_columns=entry.confound_columns)
 
 
 def refuse_twice(names: Sequence[str], what: str) -> None:

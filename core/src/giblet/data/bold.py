@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from giblet.data.scan_header import BoldInfo, inspect_bold, is_table, open_image
 from giblet.errors import DataError
-from giblet.types import Array, Float
+from giblet.types import ALONE, Array, Float, ScanFiles, Source
 
 if TYPE_CHECKING:
     from giblet.data.parts import Scan
@@ -62,7 +62,7 @@ class _Seen:
         self.n, self.last = self.n + len(slab), clean[-1].copy()
 
 
-def slabs(path: Path, max_bytes: int = SLAB_BYTES) -> Iterator[Float]:
+def slabs(path: Path, max_bytes: int = SLAB_BYTES, files: ScanFiles = ALONE) -> Iterator[Float]:
     """A scan as pieces [n, V] in order, never more than `max_bytes` of it in memory (a table is one piece).
 
     Raises
@@ -71,9 +71,9 @@ def slabs(path: Path, max_bytes: int = SLAB_BYTES) -> Iterator[Float]:
         If the file ends before its header says.
     """
     if is_table(path):
-        from giblet.media import read_series
+        from giblet.media import read_scan_table
 
-        yield read_series(path)
+        yield read_scan_table(Source(path, scan=files))
         return
     image = open_image(path)
     voxels, n = int(np.prod(image.shape[:3])), image.shape[3]
@@ -88,25 +88,32 @@ def slabs(path: Path, max_bytes: int = SLAB_BYTES) -> Iterator[Float]:
         yield piece.reshape(voxels, -1, order="F").T
 
 
-def scan_problems(path: Path) -> list[str]:
+def scan_problems(path: Path, files: ScanFiles = ALONE) -> list[str]:
     """What is wrong with one scan by itself, in a few words each; an empty list where nothing is."""
     seen: _Seen | None = None
     try:
-        for slab in slabs(path):
+        for slab in slabs(path, files=files):
             seen = seen or _Seen.of(slab.shape[1])
             seen.add(slab)
     except DataError as error:
         return [str(error)]
     if seen is None or seen.n < 2:
         return [f"{path.name} has {seen.n if seen else 0} volumes"]
-    return [f"{path.name}: {p}" for p in _problems(seen, "columns" if is_table(path) else "voxels")]
+    return [f"{path.name}: {p}" for p in _problems(seen, _unit(path))]
+
+
+def _unit(path: Path) -> str:
+    """What a scan is made of: of parcels none may be constant, voxels and vertices outside of the brain are."""
+    from giblet.media.surfaces import is_surface
+
+    return "vertices" if is_surface(path) else "columns" if is_table(path) else "voxels"
 
 
 def _problems(seen: _Seen, unit: str) -> Iterator[str]:
     if seen.infinite:
         yield f"{seen.infinite} values are infinite"
     gone = seen.missing == seen.n
-    holes = int(((seen.missing > 0) & (~gone if unit == "voxels" else True)).sum())
+    holes = int(((seen.missing > 0) & (~gone if unit != "columns" else True)).sum())
     if holes:
         yield f"{holes} of {len(gone)} {unit} have missing values (NaN)"
     constant = ~gone & (seen.high <= seen.low)
@@ -156,12 +163,12 @@ def _refuse(problems: list[str], subjects: list[str]) -> None:
 
 def _found(scans: Sequence[Scan]) -> list[tuple[Scan, list[str]]]:
     """Each scan that has a problem, with its problems."""
-    shapes = {i: inspect_bold(s.bold, s.tr_s).shape for i, s in enumerate(scans) if is_table(s.bold)}
+    shapes = {i: inspect_bold(s.bold, s.tr_s, s.files).shape for i, s in enumerate(scans) if is_table(s.bold)}
     common = _common(list(shapes.values()))
     found = []
     for i, scan in enumerate(scans):
-        problems = scan_problems(scan.bold)
-        flipped = _flipped(shapes.get(i), common)
+        problems = scan_problems(scan.bold, scan.files)
+        flipped = [] if scan.files.transposed is False else _flipped(shapes.get(i), common)
         problems += flipped or _short(scan, scans) + _other_width(shapes.get(i), common)
         if problems:
             found.append((scan, problems))
@@ -180,7 +187,8 @@ def _flipped(shape: tuple[int, ...] | None, common: tuple[int, ...] | None) -> l
     if shape[::-1] != common and not (shape[1] > shape[0] and common[0] > common[1] and shape[0] == common[1]):
         return []
     return [
-        f"it looks flipped: {shape[0]} rows x {shape[1]} columns, the others {common[0]} x {common[1]}; rows are TRs"
+        f"it looks flipped: {shape[0]} rows x {shape[1]} columns, the others {common[0]} x {common[1]}; rows are TRs; "
+        "if one row is a parcel, say transposed = true in its [[scan]], or --transposed for all"
     ]
 
 

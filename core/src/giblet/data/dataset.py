@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.data.split import Block, Label
-from giblet.types import Aligned, Int, TRGrid
+from giblet.types import Aligned, Int, Nuisance, TRGrid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +18,9 @@ class Timeline:
 
     `scans[subject]` is cleaned BOLD [T, V], zero outside blocks; `scanned[subject]` [T] says which TRs were measured.
     `cleaning[start, stop]` [n, n] is what cleaning does to the volumes of a block: a prediction goes through it too.
+    `nuisance[subject]` is what left their scan beside, and `confounds[subject][start, stop]` [n, K] an orthonormal
+    basis of what that took out of a block, which leaves predictions for them too. Where the brain space is learned,
+    `scans` are its units [T, U] and `voxels[subject]` [T, V] what they were made from.
     """
 
     run: str
@@ -27,6 +30,9 @@ class Timeline:
     scans: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     scanned: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     cleaning: Mapping[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+    nuisance: Mapping[str, Nuisance] = field(default_factory=dict)
+    confounds: Mapping[str, Mapping[tuple[int, int], NDArray[np.float32]]] = field(default_factory=dict)
+    voxels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def of(self, *labels: Label) -> list[Block]:
         """The blocks of these purposes, in time."""

@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,6 +52,12 @@ def write_features(folder: Path, chunks: Iterable[Features], label: str) -> None
 def is_written(folder: Path) -> bool:
     """Whether `write_features` finished this folder."""
     return (folder / SIDECAR).is_file()
+
+
+def mark_used(folder: Path) -> None:
+    """Note that features were used now; what is read-only is never pruned, and need not know."""
+    with suppress(OSError):
+        os.utime(folder / SIDECAR)
 
 
 def read_features(folder: Path) -> Features:

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from giblet.data.assemble import check_tr, make_scans, make_stimulus, refuse_twice, without
-from giblet.data.naming import Named, entities_of, expand, identify, stem
+from giblet.data.naming import Named, entities_of, expand, identify, natural, paired, stem
 from giblet.data.parts import Stimulus, Study
-from giblet.data.study_file import FeatureEntry, ScanEntry, StimulusEntry
+from giblet.data.study_file import AnnotationsEntry, FeatureEntry, ScanEntry, StimulusEntry
 from giblet.errors import ConfigError
 from giblet.types import seconds
 
@@ -24,11 +24,12 @@ def study_from_flags(
     features: Sequence[tuple[str, Path]] = (),
     exclude: Collection[str] = (),
     needs_bold: bool = True,
+    transposed: bool = False,
 ) -> Study:
     """A study from files alone: one film for all scans, or several that are matched with the runs.
 
     `annotations` are paths or "embedded", one a film; `bold` are paths or globs; `offset_s` is one number for all, or
-    one a run in order of their names.
+    one a run in order of their names. `transposed` tables of parcels have one row a parcel.
 
     Raises
     ------
@@ -38,20 +39,27 @@ def study_from_flags(
         If a file is missing or a scan is not what its name says.
     """
     check_tr(tr_s)
-    stimuli = _flag_stimuli(film, annotations, features)
-    named = identify(expand(bold, "bold")) if bold else []
+    stimuli = flag_stimuli(film, annotations, features)
+    files = paired(expand(bold, "bold"))
+    named = identify(list(files)) if files else []
     if needs_bold and not named:
         raise ConfigError("there are no scans; give --bold FILES, or stop after the features with --extract-only")
-    runs = sorted({n.run for n in named})
-    offsets = _offsets(offset_s, runs)
+    runs = sorted({n.run for n in named}, key=natural)
+    offsets = offsets_of(offset_s, runs)
     entries = [
         ScanEntry(
-            subject=n.subject, run=n.run, stimulus=_match(n, stimuli, runs).name, bold=n.path, offset_s=offsets[n.run]
+            subject=n.subject,
+            run=n.run,
+            stimulus=match(n, stimuli, runs).name,
+            bold=n.path,
+            right=files[n.path],
+            offset_s=offsets[n.run],
+            transposed=transposed or None,
         )
         for n in named
     ]
     wanted = without(entries, exclude)
-    scans, notes = make_scans(((e, e.bold.absolute()) for e in wanted), tr_s, None)
+    scans, notes = make_scans(wanted, Path.cwd(), tr_s, None)
     if len(stimuli) == 1 and len(runs) > 1:
         notes = (
             *notes,
@@ -61,9 +69,16 @@ def study_from_flags(
     return Study(name, Path.cwd(), stimuli, scans, notes=notes, given_tr_s=tr_s)
 
 
-def _flag_stimuli(
+def flag_stimuli(
     film: Sequence[Path], annotations: Sequence[str], features: Sequence[tuple[str, Path]]
 ) -> tuple[Stimulus, ...]:
+    """The stimuli that flags name, each with its film, annotations and features.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it is open which belong together.
+    """
     films = expand([str(f) for f in film], "film")
     n = max(len(films), len(annotations), 1 if features else 0)
     if not n:
@@ -85,7 +100,7 @@ def _flag_stimuli(
             StimulusEntry(
                 name=names[i],
                 film=films[i] if films else None,
-                annotations=texts[i] if texts else None,
+                annotations=AnnotationsEntry(path=texts[i]) if texts else None,
                 features=tables,
             ),
             Path.cwd(),
@@ -100,14 +115,21 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [stem(p) if counts[stem(p)] == 1 else f"{p.absolute().parent.name}-{stem(p)}" for p in paths]
 
 
-def _offsets(offset_s: Sequence[float | Fraction], runs: Sequence[str]) -> dict[str, float]:
+def offsets_of(offset_s: Sequence[float | Fraction], runs: Sequence[str]) -> dict[str, float]:
+    """When each run began, in seconds of stimulus time.
+
+    Raises
+    ------
+    ConfigError
+        If there are neither one nor as many as runs.
+    """
     if len(offset_s) > 1 and len(offset_s) != len(runs):
         raise ConfigError(f"{len(offset_s)} offsets for the runs {', '.join(runs)}; give one for all, or one a run")
     values = [float(seconds(o)) for o in offset_s] or [0.0]
     return dict(zip(runs, values * len(runs) if len(values) == 1 else values, strict=True))
 
 
-def _match(scan: Named, stimuli: Sequence[Stimulus], runs: Sequence[str]) -> Stimulus:
+def match(scan: Named, stimuli: Sequence[Stimulus], runs: Sequence[str]) -> Stimulus:
     """The film that a scan is of: by `run-` or `task-` in both names, else by order, one film a run."""
     if len(stimuli) == 1:
         return stimuli[0]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from giblet.data.study_file import Segment
 from giblet.errors import ConfigError
+from giblet.types import ALONE, WHOLE_TABLE, ScanFiles, Source, TableChoice
 
 SLICE_TIME_REF = 0.5
 """When in its TR a volume counts as taken where no sidecar says it: the middle."""
@@ -27,17 +28,29 @@ class FeatureTable:
 
 @dataclass(frozen=True, slots=True)
 class Stimulus:
-    """What was seen or heard: a file and a stream for each kind of signal, and tables of ready-made features."""
+    """What was seen or heard: a file and a stream for each kind of signal, and tables of ready-made features.
+
+    `table` chooses columns and rows of the annotations.
+    """
 
     name: str
     files: Mapping[str, Path]
     streams: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
+    table: TableChoice = WHOLE_TABLE
+
+    def source(self, kind: str) -> Source:
+        """What of its file a modality of this kind reads."""
+        table = self.table if kind == "text" else WHOLE_TABLE
+        return Source(self.files[kind], self.streams.get(kind), table=table)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One run of one subject: volume 0 begins at `offset_s` of the stimulus's time."""
+    """One run of one subject: volume 0 begins at `offset_s` of the stimulus's time.
+
+    `mask` says where the brain is; `files` how the scan is read, and what belongs to it.
+    """
 
     subject: str
     run: str
@@ -47,6 +60,12 @@ class Scan:
     n_volumes: int
     offset_s: Fraction = Fraction(0)
     slice_time_ref: float = SLICE_TIME_REF
+    mask: Path | None = None
+    files: ScanFiles = ALONE
+
+    def source(self) -> Source:
+        """What the brain modality reads."""
+        return Source(self.bold, run=self.run, subject=self.subject, scan=self.files)
 
 
 @dataclass(frozen=True, slots=True)

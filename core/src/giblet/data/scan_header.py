@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from giblet.data.naming import stem
 from giblet.errors import DataError
-from giblet.types import seconds
+from giblet.types import ALONE, ScanFiles, Source, seconds
 
-TABLES = (".npy", ".txt", ".tsv", ".csv")
 UNITS = {"sec": Fraction(1), "msec": Fraction(1, 1000), "usec": Fraction(1, 1_000_000)}
 STATED_S = (Fraction(1, 20), Fraction(30))
 """TRs that a header may state: from the fastest single-shot sequences to the sparsest sampling."""
@@ -23,6 +23,8 @@ LIKELY_S = (Fraction(1, 5), Fraction(10))
 AGREE_S = Fraction(1, 1000)
 """Header and sidecar are of one mind if they differ by less: headers are rounded to the millisecond."""
 ASK = "give --tr SECONDS to decide"
+Header = tuple[tuple[int, ...], Fraction | None, list[str]]
+"""The shape that a file states, its TR, and what was assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,16 @@ class BoldInfo:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a scan is a table of parcels, `[time, parcels]`, rather than an image."""
-    return path.suffix.lower() in TABLES
+    """Whether a scan is a table of parcels or vertices, `[time, columns]`, rather than an image."""
+    from giblet.media import is_scan_table
+
+    return is_scan_table(path)
 
 
-def inspect_bold(path: Path, tr_s: Fraction | None = None) -> BoldInfo:
+def inspect_bold(path: Path, tr_s: Fraction | None = None, files: ScanFiles = ALONE) -> BoldInfo:
     """Shape, TR and slice time of a scan, from its header and the JSON sidecar beside it; `tr_s` overrules both.
+
+    `files` says how a table is read.
 
     Raises
     ------
@@ -54,21 +60,29 @@ def inspect_bold(path: Path, tr_s: Fraction | None = None) -> BoldInfo:
     if not path.is_file():
         raise DataError(f"there is no scan {path}")
     sidecar = _sidecar(path)
-    if is_table(path):
-        from giblet.media import read_series
-
-        shape: tuple[int, ...] = read_series(path).shape
-        stated, notes = None, list[str]()
-    else:
-        image = open_image(path)
-        shape = tuple(map(int, image.shape))
-        stated, notes = (None, list[str]()) if tr_s is not None else _header_tr(image.header, path)
-        notes += _overruled(image.header, tr_s)
+    shape, stated, notes = (_table if is_table(path) else _image)(Source(path, scan=files), tr_s)
     said = None if tr_s is not None else _sidecar_tr(sidecar, path)
     tr = tr_s if tr_s is not None else _agreed(stated, said, path)
     reference = _slice_time_ref(sidecar, tr, path)
     columns = shape[1] if is_table(path) else None
     return BoldInfo(shape, shape[0] if is_table(path) else shape[3], tr, reference, columns, tuple(notes))
+
+
+def _table(source: Source, tr_s: Fraction | None) -> Header:
+    """A table says no TR, unless it is of a surface."""
+    from giblet.media.scan_tables import scan_table_shape
+    from giblet.media.surfaces import is_surface, surface_tr_s
+
+    stated = surface_tr_s(source.path) if is_surface(source.path) else None
+    differs = stated is not None and tr_s is not None and abs(stated - tr_s) >= AGREE_S
+    notes = [f"the TR given, {float(tr_s or 0):g} s, was used; the header says {float(stated or 0):g} sec"]
+    return scan_table_shape(source), None if tr_s is not None else stated, notes if differs else []
+
+
+def _image(source: Source, tr_s: Fraction | None) -> Header:
+    image = open_image(source.path)
+    stated, notes = (None, list[str]()) if tr_s is not None else _header_tr(image.header, source.path)
+    return tuple(map(int, image.shape)), stated, notes + _overruled(image.header, tr_s)
 
 
 def open_image(path: Path) -> Any:
@@ -141,8 +155,7 @@ def _overruled(header: Any, tr_s: Fraction | None) -> list[str]:
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
-    name = path.name.removesuffix(".gz")
-    beside = path.with_name(name[: name.rfind(".")] + ".json")
+    beside = path.with_name(f"{stem(path)}.json")
     if not beside.is_file():
         return {}
     try:

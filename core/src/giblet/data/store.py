@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from giblet.data.feature_files import is_written, read_features, write_features
+from giblet.data.feature_files import is_written, mark_used, read_features, write_features
 from giblet.errors import DataError
+from giblet.folders import cache_folder
 from giblet.hookspecs import hookimpl
-from giblet.types import Array, Features, Source
+from giblet.types import Array, Features, ScanFiles, Source
 
 if TYPE_CHECKING:
     from giblet.modality import Modality
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 LAYOUT = "2"
 
 
-def default_folder() -> Path:
-    """Where features are kept: GIBLET_CACHE, else the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("GIBLET_CACHE") or Path(home) / "giblet")
+def features_folder() -> Path:
+    """Where the features of all runs are kept."""
+    return cache_folder() / "features"
 
 
 def content_hash(path: Path) -> str:
@@ -45,7 +45,8 @@ def content_hash(path: Path) -> str:
 
 def modality_key(modality: Modality, version: str) -> dict[str, Any]:
     """What of a modality decides its features: name, version, settings (but those of the nets) and fitted state."""
-    state = {name: _array_hash(array) for name, array in modality.state.items()}
+    read = {name: array for name, array in modality.state.items() if name not in modality.net_state}
+    state = {name: _array_hash(array) for name, array in read.items()}
     settings = {k: v for k, v in modality.settings().items() if k not in modality.net_settings}
     return {"name": modality.name, "version": version, "settings": settings, "state": state}
 
@@ -75,8 +76,13 @@ class Store:
         DataError
             If the file cannot be read.
         """
-        cut = (source.stream, str(source.start_s), str(source.stop_s), source.path.suffix.lower())
+        chosen = (source.stream, str(source.start_s), str(source.stop_s), source.path.suffix.lower())
+        cut = (*chosen, *astuple(source.table), *self._scan(source.scan))
         return digest([LAYOUT, self._content(source.path), cut, modality_key(modality, self.version_of(modality.name))])
+
+    def _scan(self, scan: ScanFiles) -> list[Any]:
+        """What decides how a scan is read; what cleans it comes after the features."""
+        return [bool(scan.transposed), scan.variable, None if scan.right is None else self._content(scan.right)]
 
     def _content(self, path: Path) -> str:
         """The hash of a file, computed again only when its size or time has changed."""
@@ -92,7 +98,10 @@ class Store:
     def extract(self, modality: Modality, source: Source) -> Features | None:
         """Stored features, or None to let the modality compute them."""
         folder = self.folder / self.key(modality, source)
-        return read_features(folder) if is_written(folder) else None
+        if not is_written(folder):
+            return None
+        mark_used(folder)
+        return read_features(folder)
 
 
 class StoreWriter:

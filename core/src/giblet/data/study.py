@@ -13,7 +13,7 @@ from giblet.data.study_file import Segment, did_you_mean, read_study_file
 from giblet.errors import ConfigError
 from giblet.types import seconds
 
-__all__ = ["FeatureTable", "Scan", "Stimulus", "Study", "load_study", "stimulus_stop_s", "study_from_flags"]
+__all__ = ["FeatureTable", "Scan", "Stimulus", "Study", "load_study", "study_from_flags"]
 
 
 def load_study(path: Path, tr_s: Fraction | None = None, exclude: Collection[str] = ()) -> Study:
@@ -42,10 +42,9 @@ def load_study(path: Path, tr_s: Fraction | None = None, exclude: Collection[str
             raise ConfigError(
                 f"{path}: {e.subject} {e.run} has no stimulus {e.stimulus!r}; {did_you_mean(e.stimulus, legal)}"
             )
-    paths = [there(folder, e.bold, f"scan of {e.subject} {e.run}") for e in wanted]
-    refuse_twice(list(map(str, paths)), f"{path}: bold")
+    refuse_twice([str(folder / e.bold.expanduser()) for e in wanted], f"{path}: bold")
     study_tr = None if entries.study.tr_s is None else seconds(entries.study.tr_s)
-    scans, notes = make_scans(zip(wanted, paths, strict=True), tr_s, study_tr)
+    scans, notes = make_scans(wanted, folder, tr_s, study_tr)
     _check_split(entries.split, scans, path)
     extra = {k: getattr(entries.study, k) for k in ("atlas", "labels", "truth")}
     extra = {k: None if v is None else there(folder, v, k) for k, v in extra.items()}
@@ -70,32 +69,3 @@ def _check_split(split: Mapping[str, Sequence[Segment]], scans: Sequence[Scan], 
             if stop > longest.get(run, stop):
                 raise ConfigError(f"{path}: [split] {run}: {label} ends at TR {stop}, but the run has {longest[run]}")
             at = stop
-
-
-def stimulus_stop_s(stimulus: Stimulus) -> Fraction | None:
-    """Where a stimulus ends, in seconds of its own time: by the headers of its film, else the end of its annotations.
-
-    None where nothing says it (features on the study's TR; other kinds of file).
-    """
-    from giblet.media import audio_streams, read_table, video_streams
-
-    ends: list[Fraction] = []
-    for kind, list_streams in (("video", video_streams), ("audio", audio_streams)):
-        if kind in stimulus.files:
-            chosen = stimulus.streams.get(kind)
-            found = [s for s in list_streams(stimulus.files[kind]) if chosen in (None, str(s.index))]
-            found = [s for s in found if chosen or s.default] or found
-            ends += [s.duration_s for s in found[:1] if s.duration_s is not None]
-    if not ends and "text" in stimulus.files:
-        table = read_table(stimulus.files["text"], stimulus.streams.get("text"))
-        ends = [seconds(str(round(float((table.onset_s + table.duration_s).max()), 6)))]
-    if not ends:
-        ends = [_table_stop(t) for t in stimulus.features.values() if t.tr_s is not None]
-    return max(ends) if ends else None
-
-
-def _table_stop(table: FeatureTable) -> Fraction:
-    from giblet.media import read_series
-
-    assert table.tr_s is not None
-    return table.start_s + len(read_series(table.path)) * table.tr_s

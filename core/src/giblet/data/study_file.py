@@ -31,12 +31,23 @@ class FeatureEntry(Entry):
     hemodynamics: Literal["none", "applied"] = "none"
 
 
+class AnnotationsEntry(Entry):
+    """`annotations = "scenes.tsv"`, or a table that names columns and rows of a spreadsheet."""
+
+    path: Name
+    onset: Name | None = None
+    duration: Name | None = None
+    end: Name | None = None
+    text: Name | None = None
+    rows: tuple[int, int] | None = None
+
+
 class StimulusEntry(Entry):
     """`[[stimulus]]`."""
 
     name: Name
     film: Path | None = None
-    annotations: str | None = None
+    annotations: AnnotationsEntry | None = None
     annotations_stream: str | None = None
     video_stream: str | None = None
     audio_stream: str | None = None
@@ -47,6 +58,11 @@ class StimulusEntry(Entry):
     @classmethod
     def _number(cls, value: object) -> object:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("annotations", mode="before")
+    @classmethod
+    def _path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
 
     @field_validator("features", mode="before")
     @classmethod
@@ -66,6 +82,12 @@ class ScanEntry(Entry):
     offset_s: float = 0.0
     tr_s: Seconds | None = None
     slice_time_ref: Annotated[float, Field(ge=0, le=1)] | None = None
+    right: Path | None = None
+    transposed: bool | None = None
+    variable: Name | None = None
+    mask: Path | None = None
+    confounds: Path | None = None
+    confound_columns: tuple[Name, ...] = ()
 
 
 class StudyEntry(Entry):
@@ -127,8 +149,9 @@ def _place(where: list[Any]) -> str:
 
 def _legal(where: list[Any]) -> list[str]:
     sections: dict[str, type[Entry]] = {"study": StudyEntry, "stimulus": StimulusEntry, "scan": ScanEntry}
-    if "features" in where:
-        return list(FeatureEntry.model_fields)
+    for key, entry in (("features", FeatureEntry), ("annotations", AnnotationsEntry)):
+        if key in where:
+            return list(entry.model_fields)
     return list((sections[where[0]] if where else StudyFile).model_fields)
 
 

@@ -25,6 +25,8 @@ CHUNK_BYTES = 64 << 20
 class FeatureTable(Modality):
     """A table with a regular clock, its columns standing as they are: row n is presented at `start_s + n * tr_s`.
 
+    Subtitles and TextGrids are read as their word rate: words that begin in each row, a second.
+
     `hemodynamics="applied"` says that the columns already carry an HRF. A row that is missing throughout (NaN, n/a) is
     left out, so that its TR is masked.
     """
@@ -49,9 +51,9 @@ class FeatureTable(Modality):
         DataError
             If the file is no table of numbers, a row is missing in part, or the cut leaves nothing.
         """
-        from giblet.media import read_series
+        from giblet.media.spoken import read_rows
 
-        table = read_series(source.path)
+        table = read_rows(source.path, seconds(self.tr_s), seconds(self.start_s))
         ticks, timebase = self._clock(len(table))
         missing = np.isnan(table)
         _refuse_holes(missing, source)

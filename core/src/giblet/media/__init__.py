@@ -4,8 +4,12 @@ from giblet.media.annotations import Annotations
 from giblet.media.audio import audio_streams, read_sound
 from giblet.media.captions import caption_streams
 from giblet.media.containers import StreamInfo
+from giblet.media.label_tables import read_label_table
+from giblet.media.nuisance import read_nuisance
+from giblet.media.scan_tables import is_scan_table, read_scan_table
 from giblet.media.series import read_series
-from giblet.media.tables import read_table
+from giblet.media.spoken import spread_words, word_rate
+from giblet.media.tables import read_annotations, read_table
 from giblet.media.video import read_frames, video_streams
 from giblet.media.writing import mux_sound, replacing, write_film, write_sound
 
@@ -14,13 +18,20 @@ __all__ = [
     "StreamInfo",
     "audio_streams",
     "caption_streams",
+    "is_scan_table",
     "mux_sound",
+    "read_annotations",
     "read_frames",
+    "read_label_table",
+    "read_nuisance",
+    "read_scan_table",
     "read_series",
     "read_sound",
     "read_table",
     "replacing",
+    "spread_words",
     "video_streams",
+    "word_rate",
     "write_film",
     "write_sound",
 ]

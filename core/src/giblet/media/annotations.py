@@ -93,7 +93,8 @@ class Events:
             stop = self.row[-1] + 1
             raise DataError(
                 f"{self.path}: the onset goes back from {a:g} to {b:g} s at row {row} (counted from 0): if a second "
-                f"run begins there, read one run with rows=({first}, {row}) or rows=({row}, {stop})"
+                f"run begins there, read one run with rows=({first}, {row}) or rows=({row}, {stop}), in a study.toml "
+                f"annotations = {{path = ..., rows = [{first}, {row}]}}"
             )
         return Annotations(onsets, lengths, events.text, events.columns, events.notes)
 

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.errors import DataError
+from giblet.media.matlab import read_mat
 from giblet.media.spreadsheets import read_text
 
 MISSING = frozenset({"", "n/a", "na", "nan"})
-SUFFIXES = (".npy", ".txt", ".tsv", ".csv")
+SUFFIXES = (".npy", ".txt", ".tsv", ".csv", ".mat")
 
 
-def read_series(path: Path, transpose: bool = False) -> NDArray[np.floating[Any]]:
+def read_series(path: Path, transpose: bool = False, variable: str | None = None) -> NDArray[np.floating[Any]]:
     """A table of numbers `[T, P]`, one row a time; `transpose` reads one column a time. A header is passed over.
 
-    From .npy floats keep their precision; text gives float64. One dimension gives `[T, 1]`. Missing values (n/a, NaN,
-    an empty cell) stay NaN.
+    From .npy and .mat floats keep their precision; text gives float64. One dimension gives `[T, 1]`. Missing values
+    (n/a, NaN, an empty cell) stay NaN. `variable` names the array of a .mat file that holds several.
 
     Raises
     ------
@@ -32,7 +33,9 @@ def read_series(path: Path, transpose: bool = False) -> NDArray[np.floating[Any]
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"{path.name!r} is no table of numbers that can be read; legal: {', '.join(SUFFIXES)}")
-    table = _npy(path) if suffix == ".npy" else _parse(path, read_text(path), suffix)
+    if variable is not None and suffix != ".mat":
+        raise DataError(f"{path} holds one table, so {variable!r} names nothing; leave variable out")
+    table = _array(path, suffix, variable) if suffix in (".npy", ".mat") else _parse(path, read_text(path), suffix)
     if table.ndim == 1:
         table = table[:, None]
     if table.ndim != 2 or not table.size:
@@ -42,14 +45,35 @@ def read_series(path: Path, transpose: bool = False) -> NDArray[np.floating[Any]
     return table.T if transpose else table
 
 
-def _npy(path: Path) -> NDArray[np.floating[Any]]:
+def column_names(path: Path) -> list[str]:
+    """The header of a text table; none where it has no header, or is no text.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as text.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".mat"):
+        return []
+    lines = (line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#"))
+    names = _cells(next(lines, ""), suffix)
+    return names if all(_number(name) is None for name in names) else []
+
+
+def _array(path: Path, suffix: str, variable: str | None) -> NDArray[np.floating[Any]]:
+    raw = read_mat(path, variable) if suffix == ".mat" else _npy(path)
+    return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
+
+
+def _npy(path: Path) -> NDArray[Any]:
     try:
         raw = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as err:
         raise DataError(f"{path} is no NumPy array that can be read: {err}") from None
     if not isinstance(raw, np.ndarray) or raw.dtype.kind not in "fiub":
         raise DataError(f"{path} holds {getattr(raw, 'dtype', 'an archive')}, not real numbers")
-    return raw if raw.dtype.kind == "f" else raw.astype(np.float64)
+    return raw
 
 
 def _parse(path: Path, text: str, suffix: str) -> NDArray[np.floating[Any]]:

@@ -7,11 +7,11 @@ import datetime
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from giblet.errors import DataError
-from giblet.media.annotations import Cell, Events, Rows, cut_rows
+from giblet.media.annotations import Cell, Events, cut_rows
+from giblet.types import TableChoice
 
 ONSET = ("onset", "start", "start time", "begin", "begin time", "time")
 DURATION = ("duration", "dur", "length")
@@ -31,18 +31,10 @@ TEXT = (
 EMPTY = frozenset({"", "n/a", "na", "nan", "none"})
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Columns that the user named; None leaves the choice to the lists above, first match first."""
-
-    onset: str | None = None
-    duration: str | None = None
-    end: str | None = None
-    text: str | None = None
-
-
-def read_sheet(path: Path, stream: str | None, rows: Rows, choice: Choice) -> Events:
+def read_sheet(path: Path, stream: str | None, choice: TableChoice) -> Events:
     """Events of an xlsx (`stream` names the sheet; default the first), csv or tsv file.
+
+    Columns that `choice` does not name are looked for in the lists above, first match first.
 
     Raises
     ------
@@ -56,7 +48,7 @@ def read_sheet(path: Path, stream: str | None, rows: Rows, choice: Choice) -> Ev
     last = _column(path, header, "duration or end", choice.end, END) if length is None else length
     found: dict[str, list[Cell]] = {name: [] for name in header}
     events, without = Events(path, [], [], [], [], found), 0
-    for row in cut_rows(len(body), rows, path):
+    for row in cut_rows(len(body), choice.rows, path):
         begins = _seconds(path, row, header[onset], body[row][onset])
         if begins is None:
             without += 1
@@ -134,7 +126,8 @@ def _column(path: Path, header: list[str], role: str, named: str | None, known: 
     if found is None:
         option = role.rpartition(" ")[2]
         raise DataError(
-            f"{path} has no column known to hold the {role}; name one by {option}_column, of: {'; '.join(header)}"
+            f"{path} has no column known to hold the {role}; name one by {option}_column, of: {'; '.join(header)}; "
+            f"in a study.toml: annotations = {{path = ..., {option} = ...}}"
         )
     return found
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from giblet.errors import DataError
 from giblet.media.annotations import Annotations, Events, Rows, cut_rows
 from giblet.media.captions import read_embedded, read_subtitles, read_textgrid
-from giblet.media.spreadsheets import Choice, read_sheet
+from giblet.media.spreadsheets import read_sheet
+from giblet.types import Source, TableChoice
 
 SHEETS = frozenset({".xlsx", ".csv", ".tsv"})
 SUBTITLES = frozenset({".srt", ".vtt", ".ass", ".ssa"})
@@ -37,17 +38,28 @@ def read_table(
         If the file is missing, of an unknown kind, empty or broken; if a time is not one, an event ends before it
         begins, or onsets go back (a second run).
     """
-    path = Path(path)
+    choice = TableChoice(onset_column, duration_column, end_column, text_column, rows)
+    return read_annotations(Source(Path(path), stream, table=choice))
+
+
+def read_annotations(source: Source) -> Annotations:
+    """Read the annotations of a source, all of them: `start_s` and `stop_s` are the caller's to mind.
+
+    Raises
+    ------
+    DataError
+        As `read_table`.
+    """
+    path, choice = source.path, source.table
     if not path.is_file():
         raise DataError(f"there is no annotation file {path}")
-    choice = Choice(onset_column, duration_column, end_column, text_column)
     if path.suffix.lower() in SHEETS:
-        return read_sheet(path, stream, rows, choice).checked()
-    if choice != Choice():
+        return read_sheet(path, source.stream, choice).checked()
+    if choice != TableChoice(rows=choice.rows):
         raise DataError(f"{path} is no spreadsheet: it has no columns to name; leave the column options out")
-    events = _timed(path, stream)
-    if rows is not None:
-        wanted = cut_rows(len(events.row), rows, path)
+    events = _timed(path, source.stream)
+    if choice.rows is not None:
+        wanted = cut_rows(len(events.row), choice.rows, path)
         events = events.keep([i in wanted for i in range(len(events.row))], "outside of rows")
     return events.checked()
 

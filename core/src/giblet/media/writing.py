@@ -100,8 +100,10 @@ def mux_sound(film: Path, sound: NDArray[np.float32], rate_hz: int, out: Path) -
     return Path(out)
 
 
-def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int) -> Path:
+def write_sound(path: Path, sound: NDArray[np.float32] | Iterable[NDArray[np.float32]], rate_hz: int) -> Path:
     """Write sound `[n, C]` or `[n]` as 16-bit wav; the level is kept and what goes beyond ±1 is clipped.
+
+    Pieces of sound are written one after the other, so that memory does not grow with its length.
 
     Raises
     ------
@@ -110,8 +112,17 @@ def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int) -> Path:
     """
     import soundfile
 
-    with replacing(Path(path)) as part:
-        soundfile.write(str(part), _finite(sound), rate_hz, subtype="PCM_16", format="WAV")
+    pieces = map(_finite, [sound] if isinstance(sound, np.ndarray) else sound)
+    head = next(pieces, None)
+    if head is None:
+        raise DataError(f"there is no sound to write to {path}")
+    with (
+        replacing(Path(path)) as part,
+        soundfile.SoundFile(str(part), "w", rate_hz, head.shape[1], "PCM_16", format="WAV") as file,
+    ):
+        file.write(head)
+        for piece in pieces:
+            file.write(piece)
     return Path(path)
 
 

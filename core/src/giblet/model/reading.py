@@ -64,18 +64,21 @@ def run_drive(model: Model, codes: Codes, run: int, without: Collection[str] = (
 
 
 def person_drive(model: Model, drive: Tensor, timeline: Timeline, subject: int) -> Tensor:
-    """What one person's head reads of a run, [T, D * K]: in their own time, and without the drifts."""
-    return cleaned(model.late(drive.unsqueeze(0), subject)[0], timeline)
+    """What one person's head reads of a run, [T, D * K]: in their own time, without drifts and their confounds."""
+    return cleaned(model.late(drive.unsqueeze(0), subject)[0], timeline, model.subjects[subject])
 
 
-def cleaned(x: Tensor, timeline: Timeline) -> Tensor:
-    """Take out of x [T, D] what cleaning took out of the BOLD of each block; between blocks x stays as it is.
+def cleaned(x: Tensor, timeline: Timeline, subject: str) -> Tensor:
+    """Take out of x [T, D] what cleaning took out of a person's BOLD in each block; between blocks x stays as it is.
 
-    BOLD without its drifts is predicted by features without theirs.
+    BOLD without drifts and confounds is predicted by features without theirs.
     """
     out = x.clone()
     for (start, stop), matrix in timeline.cleaning.items():
         out[start:stop] = torch.from_numpy(matrix) @ x[start:stop]
+    for (start, stop), basis in timeline.confounds.get(subject, {}).items():
+        v = torch.from_numpy(basis)
+        out[start:stop] = out[start:stop] - v @ (v.T @ out[start:stop])
     return out
 
 

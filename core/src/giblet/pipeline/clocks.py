@@ -24,9 +24,9 @@ class Clock:
 
     @classmethod
     def of(cls, features: Features) -> Clock:
-        """The clock of features; lists with an entry a sample are left out."""
+        """The clock of features; lists with an entry a sample, and arrays, are left out."""
         steps = np.diff(features.ticks)
-        plain = {k: v for k, v in features.attrs.items() if not isinstance(v, list)}
+        plain = {k: v for k, v in features.attrs.items() if not isinstance(v, list | np.ndarray)}
         return cls(features.timebase, max(1, int(np.median(steps))) if len(steps) else 1, plain)
 
     def facts(self) -> dict[str, Any]:

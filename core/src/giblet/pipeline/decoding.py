@@ -17,11 +17,12 @@ from giblet.data.split import Block
 from giblet.errors import ConfigError
 from giblet.model import ModalityNets, decode_code, read_block
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.new_scan import clock_notes, read_scan
+from giblet.pipeline.new_scan import clock_notes, read_scan, with_confounds
 from giblet.pipeline.reconstruct import cut, render
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import results_folder
-from giblet.types import Features, Progress, TRGrid
+from giblet.pipeline.spaces import AVERAGE
+from giblet.types import ALONE, Features, Progress, ScanFiles, TRGrid
 
 MARKER = "decoded.json"
 
@@ -38,6 +39,8 @@ def latent_of(again: Reopened, y: NDArray[np.float32], subject: str | None) -> T
         If somebody new is to be read, and the voxels of the run's people are not the same places.
     """
     valid = np.ones(len(y), bool)
+    if subject is None and again.brain.averages:
+        subject = AVERAGE
     if subject is not None:
         return read_block(again.model, y, valid, subject)
     if not again.blueprint.pooled:
@@ -87,6 +90,7 @@ def decode_scan(
     subject: str | None = None,
     seconds: Fraction | None = None,
     tr_s: Fraction | None = None,
+    files: ScanFiles = ALONE,
 ) -> DecodedScan:
     """Read a scan, to be made into film and sound of at most its first `seconds`; nothing is written.
 
@@ -97,12 +101,15 @@ def decode_scan(
     """
     if not _playable(again):
         raise ConfigError(f"nothing that {again.run} was trained on can be played: {', '.join(again.modalities)}")
-    y = read_scan(again, scan, subject, tr_s)
+    beside = with_confounds(again, scan, files)
+    y = read_scan(again, scan, subject, tr_s, beside)
     progress("scan", 1, 1)
     with torch.no_grad():
         codes = again.model.rebuild(latent_of(again, y, subject))
     n_trs = len(y) if seconds is None else min(len(y), max(1, int(seconds / again.blueprint.tr_s)))
-    notes = [*again.notes, *clock_notes(again, scan, tr_s)]
+    notes = [*again.notes, *clock_notes(again, scan, tr_s, files)]
+    if beside.confounds is not None:
+        notes.append(f"cleaned of the confounds in {beside.confounds.name}")
     return DecodedScan(again, scan, subject, codes, len(y), n_trs, notes)
 
 

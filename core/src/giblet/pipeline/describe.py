@@ -14,7 +14,7 @@ from giblet.data.study import Scan, Study
 from giblet.modality import Modality
 from giblet.pipeline.presentations import Run
 from giblet.plugins import Registry
-from giblet.types import Aligned, Features
+from giblet.types import Aligned, Features, TRGrid
 
 
 def describe(
@@ -26,34 +26,44 @@ def describe(
     registry: Registry,
 ) -> dict[str, Any]:
     """The `inputs.json` of a run."""
-    clocks = {
-        t.run: {"start_s": float(t.grid.start_s), "tr_s": float(t.grid.tr_s), "n_trs": t.grid.n_trs} for t in timelines
-    }
     pairs = list(zip(runs, timelines, strict=True))
     return {
-        "clocks": clocks,
-        "scans": [_scan(s, t, cuts) for run, t in pairs for s in run.scans],
+        "clocks": clocks_of({t.run: t.grid for t in timelines}),
+        "scans": [describe_scan(s, t.run, t.grid.n_trs, cuts) | _left_out(s, t) for run, t in pairs for s in run.scans],
         "streams": [_stream(run, t, a, modalities[k]) for run, t in pairs for k, a in t.aligned.items()],
         "split": {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines},
-        "notes": [*study.notes, *_cut_notes(cuts), *_reading_notes(timelines)],
+        "notes": [*study.notes, *cut_notes(cuts), *_reading_notes(timelines)],
         "wrappers": registry.wrappers,
     }
 
 
-def _scan(s: Scan, t: Timeline, cuts: Mapping[str, Any]) -> dict[str, Any]:
+def clocks_of(grids: Mapping[str, TRGrid]) -> dict[str, dict[str, float]]:
+    """The TR grid of each run as plain values."""
+    return {run: {"start_s": float(g.start_s), "tr_s": float(g.tr_s), "n_trs": g.n_trs} for run, g in grids.items()}
+
+
+def describe_scan(s: Scan, run: str, n_trs: int, cuts: Mapping[str, Any]) -> dict[str, Any]:
+    """A scan, whose run has `n_trs` TRs, and what was cut."""
     return {
         "subject": s.subject,
         "run": s.run,
-        "clock": t.run,
+        "clock": run,
         "stimulus": s.stimulus,
         "bold": s.bold.name,
         "tr_s": float(s.tr_s),
         "offset_s": float(s.offset_s),
         "n_volumes": s.n_volumes,
-        "n_trs": t.grid.n_trs,
-        "cut_scan_s": max(0.0, float((s.n_volumes - t.grid.n_trs) * s.tr_s)),
-        "cut_stimulus_s": cuts[t.run].cut_stimulus_s,
+        "n_trs": n_trs,
+        "cut_scan_s": max(0.0, float((s.n_volumes - n_trs) * s.tr_s)),
+        "cut_stimulus_s": cuts[run].cut_stimulus_s,
     }
+
+
+def _left_out(s: Scan, t: Timeline) -> dict[str, Any]:
+    """What was regressed out of a scan beside drift, and how many of its volumes are not used."""
+    found = t.nuisance.get(s.subject)
+    names, censored = ((), 0) if found is None else (found.names, int(found.censored.sum()))
+    return {"confounds": list(names), "censored_volumes": censored}
 
 
 def _stream(run: Run, t: Timeline, a: Aligned, modality: Modality) -> dict[str, Any]:
@@ -94,7 +104,8 @@ def _reading_notes(timelines: Sequence[Timeline]) -> list[str]:
     return [f"{run}: {key}: {note}" for run, key, notes in every for note in notes.splitlines()]
 
 
-def _cut_notes(cuts: Mapping[str, Any]) -> list[str]:
+def cut_notes(cuts: Mapping[str, Any]) -> list[str]:
+    """Say what was cut where stimulus and scans do not cover the same time."""
     notes = []
     for run, cut in cuts.items():
         if cut.cut_scan_s > 0:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from giblet import stages
 from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
@@ -18,15 +16,18 @@ from giblet.analysis.variance_table import variance_maps, variance_metrics, vari
 from giblet.config import RunConfig
 from giblet.data.study import Study
 from giblet.model import ModalityNets, predict_scans
+from giblet.model.reading import Scans
 from giblet.pipeline import verdict
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.identify import identification
 from giblet.pipeline.lesions import lesion_regions
+from giblet.pipeline.maps import brain_maps, region_map, voxel_scores
 from giblet.pipeline.networks import applied
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import reconstruct_modality
-from giblet.pipeline.regions import Masks, read_regions
+from giblet.pipeline.regions import Masks, read_regions, unit_masks
 from giblet.pipeline.screening import screen
+from giblet.pipeline.sound_files import hear_words
 from giblet.pipeline.trained import Trained
 from giblet.pipeline.truth import compare_with_truth
 from giblet.types import Features, Progress
@@ -37,24 +38,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every figure of the report, on the test blocks."""
     model, nets, codes = trained.model, trained.nets, trained.codes
-    assert inputs.brain is not None
     predicted = predict_scans(model, codes, inputs.timelines)
-    regions = read_regions(study.atlas, study.labels, inputs.brain)
-    with folder.stage("baselines"):
-        timing = (inputs.gap, applied(nets), inputs.slice_time_ref)
-        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, progress)
-    _write_draws(folder, scores)
-    fmri = bold_metrics(scores, regions, config.seed) | {
-        "hrf_peak_s": region_peaks(model, regions),
-        "delay_s": person_delays(model),
-    }
-    with folder.stage("variance"):
-        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, progress)
-        variance = variance_metrics(shares, regions, why, config.seed)
-    _write_maps(folder, inputs, scores, regions, variance_maps(shares))
+    scores, regions, metrics = _scans(study, config, inputs, trained, predicted, folder, progress)
     reader = Reader(model, nets, trained.losses, codes, inputs.timelines, predicted, config)
-    metrics: dict[str, Any] = {"summary": verdict.summary(fmri, plumbing=config.plumbing), "fmri": fmri}
-    metrics["variance"] = variance
     with folder.stage("decoding"):
         losses = decoding_losses(reader, progress)
         metrics["smuggling"] = smuggling(losses)
@@ -71,8 +57,41 @@ def evaluate(
         *model.middle.notes,
     ]
     if study.truth is not None:
-        metrics["truth"] = compare_with_truth(study.truth, metrics)
+        metrics["truth"] = compare_with_truth(study.truth, metrics, next(iter(predicted[0].values())).shape[1])
     return metrics
+
+
+def _scans(
+    study: Study,
+    config: RunConfig,
+    inputs: Inputs,
+    trained: Trained,
+    predicted: Scans,
+    folder: RunFolder,
+    progress: Progress,
+) -> tuple[BoldScores, Masks, dict[str, Any]]:
+    """How well scans are predicted: scores, the regions' units, and the metrics `summary`, `fmri` and `variance`."""
+    model, codes = trained.model, trained.codes
+    assert inputs.brain is not None
+    places = read_regions(study.atlas, study.labels, inputs.brain)
+    regions = unit_masks(places, inputs.brain)
+    with folder.stage("baselines"):
+        timing = (inputs.gap, applied(trained.nets), inputs.slice_time_ref)
+        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, progress)
+    _write_draws(folder, scores)
+    fmri = bold_metrics(scores, regions, config.seed) | {
+        "hrf_peak_s": region_peaks(model, regions),
+        "delay_s": person_delays(model),
+    }
+    with folder.stage("variance"):
+        shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, progress)
+        variance = variance_metrics(shares, regions, why, config.seed)
+    voxels = voxel_scores(inputs, predicted) if inputs.brain.learned_space else None
+    fmri |= {} if voxels is None else voxels.metrics(places)
+    maps = brain_maps(inputs, scores, predicted, voxels, variance_maps(shares)) | region_map(places)
+    np.savez_compressed(folder.path / "maps.npz", **maps)
+    summary = verdict.summary(fmri, plumbing=config.plumbing)
+    return scores, regions, {"summary": summary, "fmri": fmri, "variance": variance}
 
 
 def _read_back(
@@ -82,21 +101,22 @@ def _read_back(
     nets, found = reader.nets, {}
     for done, n in enumerate(nets):
         progress("reconstructions", done, len(nets))
-        found[n.name] = _decoded(n, inputs, reader, folder)
+        found[n.name] = _decoded(study, n, inputs, reader, folder)
     for n in (n for n in nets if n.kind == "video"):
         found[n.name] |= screen(study, inputs, n, reader, folder.path / "reconstructions")
     progress("reconstructions", len(nets), len(nets))
     return found
 
 
-def _decoded(n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
+def _decoded(study: Study, n: ModalityNets, inputs: Inputs, reader: Reader, folder: RunFolder) -> dict[str, Any]:
     """What is read back of one modality: which clip it was and, where it can be played, films and their scores."""
     modality = inputs.modalities[n.name]
     found = {"modality": modality.name, "how": modality.how, "identification": identification(n, reader)}
     if not modality.can_reconstruct():
         return found
-    seconds = reader.config.evaluate.reconstruct_s
-    return found | reconstruct_modality(inputs, modality, n, reader, folder.path / "reconstructions", seconds)
+    made, seconds = folder.path / "reconstructions", reader.config.evaluate.reconstruct_s
+    found |= reconstruct_modality(study, inputs, modality, n, reader, made, seconds)
+    return found | (hear_words(reader.config, made) if modality.kind == "audio" else {})
 
 
 def _write_draws(folder: RunFolder, scores: BoldScores) -> None:
@@ -106,34 +126,13 @@ def _write_draws(folder: RunFolder, scores: BoldScores) -> None:
     np.savez_compressed(folder.path / "draws.npz", **arrays)
 
 
-def _write_maps(
-    folder: RunFolder, inputs: Inputs, scores: BoldScores, regions: Masks, more: Mapping[str, NDArray[np.float64]]
-) -> None:
-    """Per-voxel maps for the page, `maps.npz`."""
-    row = GROUP if GROUP in scores.r else next(iter(scores.r))
-    ceiling = scores.ceilings[GROUP].values
-    maps: dict[str, Any] = dict(more)
-    maps |= {f"{m.removesuffix('_r') if m != 'r' else 'r'}_group": v for m, v in scores.r[row].items()}
-    if ceiling is not None:
-        maps["ceiling_group"] = ceiling
-    null = scores.group_null or scores.null
-    if len(null.map_p) == len(scores.r[row]["r"]):
-        maps["p_group"] = null.map_p
-    assert inputs.brain is not None
-    maps |= {k: inputs.brain.state[k] for k in ("mask", "affine") if k in inputs.brain.state}
-    if regions:
-        maps["region_names"] = np.array(list(regions))
-        maps["region"] = np.select(list(regions.values()), range(len(regions)), default=-1)
-    np.savez_compressed(folder.path / "maps.npz", **maps)
-
-
 def _write_scans(folder: RunFolder, inputs: Inputs, predicted: list[dict[str, Any]]) -> None:
     """Predicted BOLD of every run and person, in the brain modality's own format."""
     (folder.path / "predictions").mkdir(exist_ok=True)
     assert inputs.brain is not None
     for t, scans in zip(inputs.timelines, predicted, strict=True):
         for subject in t.scans:
-            series = Features.regular(scans[subject], 1 / t.grid.tr_s)
+            series = Features.regular(scans[subject], 1 / t.grid.tr_s, subject=subject)
             stages.reconstruct(
                 inputs.registry, inputs.brain, series, folder.path / "predictions" / f"{subject}_{t.run}_predicted"
             )

@@ -72,7 +72,7 @@ def sources_of(modalities: Mapping[str, Modality], stimulus: Stimulus) -> tuple[
         elif not _has_stream(modality.kind, path):
             missing[key] = f"{path.name} has no {key}"
         else:
-            sources[key] = Source(path, stimulus.streams.get(modality.kind))
+            sources[key] = stimulus.source(modality.kind)
     return sources, missing
 
 

@@ -23,7 +23,7 @@ from giblet.pipeline.lesion_target import Target, Wanted, compared, find_target
 from giblet.pipeline.lesions import space_of
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.reconstruct import cut, decoded, stretch
-from giblet.pipeline.regions import Masks, read_atlas
+from giblet.pipeline.regions import Masks, read_atlas, unit_masks
 from giblet.pipeline.reopen import Reopened, ReopenedStudy, with_data
 from giblet.pipeline.results import results_folder
 from giblet.types import Progress
@@ -86,7 +86,8 @@ def lesion_run(
     voxels = next(iter(again.blueprint.voxels.values()))
     target = find_target(wanted, atlas, again.brain, again.model, voxels)
     _, inputs, _, reader = read(again, study, progress)
-    regions, notes = _compared(target, {} if atlas is None else atlas.masks(atlas.networks or atlas.names))
+    places = {} if atlas is None else atlas.masks(atlas.networks or atlas.names)
+    regions, notes = _compared(target, unit_masks(places, again.brain))
     plan = Plan(
         target.units,
         _space(again.run, inputs, target),
@@ -133,7 +134,10 @@ def _ceiling(run: Path, target: Target) -> Real | None:
     """The group's ceiling of each voxel, as the run measured it."""
     if not (run / "maps.npz").is_file():
         return None
-    values = read_arrays(run / "maps.npz").get("ceiling_group")
+    maps = read_arrays(run / "maps.npz")
+    values = maps.get("ceiling_group")
+    if values is not None and "unit" in maps:
+        values = values[np.unique(maps["unit"], return_index=True)[1]]
     return values if values is not None and len(values) == target.units.count else None
 
 

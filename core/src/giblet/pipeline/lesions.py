@@ -22,8 +22,9 @@ TIE = 0.05
 def space_of(inputs: Inputs, ceiling: Real | None) -> Space:
     """Where voxels lie, as far as the brain modality knows, and how reliable they are."""
     assert inputs.brain is not None
-    mask = inputs.brain.state.get("mask")
-    return Space(None, ceiling) if mask is None else Space.of_mask(mask.astype(bool), ceiling)
+    state = inputs.brain.state
+    voxels = "mask" in state and "unit" not in state and not inputs.brain.learned_space
+    return Space.of_mask(state["mask"].astype(bool), ceiling) if voxels else Space(None, ceiling)
 
 
 def lesion_regions(

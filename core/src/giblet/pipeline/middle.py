@@ -26,10 +26,13 @@ def build_middle(blueprint: Blueprint, config: RunConfig) -> Middle:
     """
     preset = PRESETS[config.model.preset]
     if preset.middle == "grid":
-        mask = blueprint.brain.state.get("mask")
-        if mask is None:
-            raise ConfigError("model.preset=grid needs scans as images; these have no places; choose another preset")
-        return Grid(mask, config.model.grid_step)
+        brain = blueprint.brain
+        if "mask" not in brain.state or "unit" in brain.state or brain.learned_space:
+            raise ConfigError(
+                "model.preset=grid needs scans as images, voxel by voxel; these units have no places on a grid; take "
+                "fmri.space=grid or voxels, or choose another preset"
+            )
+        return Grid(brain.state["mask"], config.model.grid_step)
     if preset.middle == "components":
         voxels = set(blueprint.voxels.values())
         if len(voxels) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,53 +10,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet import stages
+from giblet.data.bids_tree import Image, entities_of
 from giblet.data.scan_header import inspect_bold, is_table
 from giblet.data.split import MIN_TRS
 from giblet.errors import ConfigError, DataError, did_you_mean
+from giblet.pipeline.nuisance import nuisance_of, regressors
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.scans import scaled
-from giblet.types import Source, TRGrid
+from giblet.types import ALONE, ScanFiles, Source, TRGrid
 
 SAME_TR_S = Fraction(1, 1000)
 """TRs count as one if they differ by less: headers are rounded to the millisecond."""
 
 
-def read_scan(again: Reopened, scan: Path, subject: str | None, tr_s: Fraction | None) -> NDArray[np.float32]:
+def read_scan(
+    again: Reopened, scan: Path, subject: str | None, tr_s: Fraction | None, files: ScanFiles = ALONE
+) -> NDArray[np.float32]:
     """A scan [T, V], cleaned as one block with the run's settings, in SDs of the person's training scans.
 
-    Somebody new has none: then in SDs of this scan.
+    Somebody new has none: then in SDs of this scan. Where the run's scans were cleaned of confounds, this one is too.
 
     Raises
     ------
     ConfigError
         If the run has no such subject.
     DataError
-        If the scan is not in the space of the run's, has another TR, or is too short to be cleaned.
+        If the scan is not in the space of the run's, has another TR, is too short to be cleaned, or its confounds are
+        missing.
     """
     if subject is not None and subject not in again.subjects:
         raise ConfigError(
             f"--subject {subject!r} is nobody of the run; {did_you_mean(subject, again.subjects)}; "
             "leave it out for somebody new"
         )
-    _require_clock(again, scan, tr_s)
-    features = stages.extract(again.registry, again.brain, Source(scan, subject=subject))
+    n_volumes = _require_clock(again, scan, tr_s, files)
+    source = Source(scan, subject=subject, scan=files)
+    nuisance = nuisance_of(again.brain, source, n_volumes)
+    features = stages.extract(again.registry, again.brain, source)
     _require_space(again, scan, features.values.shape, subject)
     grid = TRGrid(again.blueprint.tr_s, len(features.values))
     values, _ = stages.align(again.registry, again.brain, features, grid).rows(slice(None), 1)
-    y = again.brain.clean(values[:, 0], [slice(0, grid.n_trs)], float(grid.tr_s)).astype(np.float32)
-    return scaled(y, y.std(0) if subject is None else again.bold_sd[subject])
+    confounds, censored = (None, None) if nuisance is None else regressors(nuisance, grid.n_trs)
+    y = again.brain.clean(values[:, 0], [slice(0, grid.n_trs)], float(grid.tr_s), confounds).astype(np.float32)
+    known = None if subject is None else again.bold_sd.get(subject)
+    used = y if censored is None else y[~censored]
+    return again.brain.to_space(scaled(y, used.std(0) if known is None else known), subject)
 
 
-def clock_notes(again: Reopened, scan: Path, tr_s: Fraction | None) -> list[str]:
+def with_confounds(again: Reopened, scan: Path, files: ScanFiles) -> ScanFiles:
+    """What belongs to a scan, with the table of confounds that fMRIPrep wrote beside it where none is given.
+
+    Raises
+    ------
+    DataError
+        If the run's scans were cleaned of confounds and this one has none, or the other way about.
+    """
+    if files.confounds is not None and not again.confounds:
+        raise DataError(f"the run's scans were not cleaned of confounds; leave {files.confounds.name} out")
+    if files.confounds is not None or not again.confounds:
+        return files
+    beside = Image(scan, entities_of(scan.name), frozenset(p.name for p in scan.parent.glob("*_desc-confounds_*.tsv")))
+    if beside.confounds is None:
+        raise DataError(f"the run's scans were cleaned of confounds, {scan} has none beside it; give --confounds FILE")
+    return replace(files, confounds=beside.confounds)
+
+
+def clock_notes(again: Reopened, scan: Path, tr_s: Fraction | None, files: ScanFiles = ALONE) -> list[str]:
     """What was assumed of a scan's clock: its TR is the run's where neither the file nor `tr_s` says it."""
-    if inspect_bold(scan, tr_s).tr_s is not None:
+    if inspect_bold(scan, tr_s, files).tr_s is not None:
         return []
     return [f"TR not stated, taken as {float(again.blueprint.tr_s):g} s"]
 
 
-def _require_clock(again: Reopened, scan: Path, tr_s: Fraction | None) -> None:
-    """The model's kernels are counted in TRs: a scan must have the same, and enough of them."""
-    info = inspect_bold(scan, tr_s)
+def _require_clock(again: Reopened, scan: Path, tr_s: Fraction | None, files: ScanFiles) -> int:
+    """How many volumes a scan has: the model's kernels are counted in TRs, so it must have the same, and enough."""
+    info = inspect_bold(scan, tr_s, files)
     if is_table(scan) != again.tables:
         is_a, were = ("a table", "images") if is_table(scan) else ("an image", "tables")
         raise DataError(f"{scan} is {is_a}, the run's scans are {were}; give a scan in the run's space")
@@ -66,11 +95,12 @@ def _require_clock(again: Reopened, scan: Path, tr_s: Fraction | None) -> None:
         )
     if info.n_volumes < MIN_TRS:
         raise DataError(f"{scan} has {info.n_volumes} volumes; at least {MIN_TRS} are needed to take its drift out")
+    return info.n_volumes
 
 
 def _require_space(again: Reopened, scan: Path, shape: tuple[int, ...], subject: str | None) -> None:
-    sizes = again.blueprint.voxels
-    wanted = {sizes[subject]} if subject is not None else set(sizes.values())
+    sizes = {who: len(sd) for who, sd in again.bold_sd.items()}
+    wanted = {sizes[subject]} if subject in sizes else set(sizes.values())
     if shape[1] not in wanted:
         said = " or ".join(map(str, sorted(wanted)))
         raise DataError(f"{scan} has {shape[1]} voxels or parcels, the run's have {said}; give a scan in its space")

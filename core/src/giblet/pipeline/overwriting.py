@@ -15,7 +15,7 @@ from giblet.pipeline.folder import ASIDE
 from giblet.pipeline.study_record import files_of
 
 WRITTEN = re.compile(
-    r"(run|config|inputs|study|metrics)\.json|(log|train)\.jsonl|(maps|draws)\.npz|report\.html|brain_map\.png|"
+    r"(run|config|inputs|study|metrics)\.json|(log|train)\.jsonl|(maps|draws)\.npz|(report|listen)\.html|brain_map\.png|"
     r"model|checkpoints|predictions|reconstructions|\.\w+\.json|\.model-\d+"
 )
 """What giblet writes into the folder of a run, beside folds, the demo study, and what it put aside."""

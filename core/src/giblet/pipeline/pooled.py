@@ -129,7 +129,7 @@ def _variance(every: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
 def pool_maps(folders: Sequence[Path]) -> dict[str, Any]:
     """Mean maps, where all folds have the same voxels; else none."""
     maps = [dict(np.load(f / "maps.npz", allow_pickle=False)) for f in folders]
-    fixed = [k for k in ("mask", "affine", "region", "region_names") if k in maps[0]]
+    fixed = [k for k in ("mask", "affine", "unit", "region", "region_names") if k in maps[0]]
     same = all(m.keys() == maps[0].keys() and all(np.array_equal(m[k], maps[0][k]) for k in fixed) for m in maps)
     if not same:
         return {}

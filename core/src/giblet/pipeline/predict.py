@@ -17,11 +17,11 @@ from giblet.pipeline.film import Film, read_film
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import results_folder
+from giblet.pipeline.spaces import AVERAGE
 from giblet.training import apply_codes
 from giblet.types import Features, Progress
 
 MARKER = "prediction.json"
-AVERAGE = "average"
 UNIT = "SD of the cleaned training scan"
 
 
@@ -80,7 +80,7 @@ def _write_scans(made: PredictedFilm, folder: Path, progress: Progress) -> dict[
     again, tr_s = made.again, made.film.timeline.grid.tr_s
     files = {}
     for done, (who, y) in enumerate(made.scans.items()):
-        series = Features.regular(y, 1 / tr_s)
+        series = Features.regular(y, 1 / tr_s, subject=who)
         files[who] = stages.reconstruct(again.registry, again.brain, series, folder / f"{who}_predicted").name
         progress("write scans", done + 1, len(made.scans))
     return files

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from giblet import stages
+from giblet.analysis.audio import find_recogniser
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.data.store import Store, StoreWriter, default_folder
+from giblet.data.store import Store, StoreWriter, features_folder
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
 from giblet.pipeline.describe import describe
-from giblet.pipeline.presentations import Run, grids_of, presentations
+from giblet.pipeline.presentations import Run, films_of, grids_of, presentations
 from giblet.pipeline.scans import Scale, add_scans
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
+from giblet.progress import watched
 from giblet.types import Features, Progress, Source, TRGrid
 
 
@@ -69,13 +71,14 @@ def extract_study(
     given = dict(fitted or {})
     modalities = {k: m for k, m in given.items() if m.role == "stimulus"} or build_modalities(registry, study, config)
     runs = presentations(study, modalities)
-    if not given:
-        modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
-    features = _extract(registry, runs, modalities, config, progress)
+    with watched(progress):
+        if not given:
+            modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
+        features = _extract(registry, runs, modalities, config, progress)
     grids, cuts = grids_of(study, runs, features)
     gap = gap_trs(study, modalities, config)
     with_scans = bool(study.scans) and brain
-    split = draw_split(study, config, grids, gap) if with_scans else {r.name: [] for r in runs}
+    split = draw_split(study, config, grids, gap, films_of(runs)) if with_scans else {r.name: [] for r in runs}
     timelines = []
     for run in runs:
         aligned = {k: stages.align(registry, m, features[run.name, k], grids[run.name]) for k, m in modalities.items()}
@@ -83,7 +86,9 @@ def extract_study(
     brain_modality: Modality | None = None
     bold_sd: dict[str, Scale] = {}
     if with_scans:
-        brain_modality, timelines, bold_sd = add_scans(registry, runs, config, timelines, progress, given.get("fmri"))
+        brain_modality, timelines, bold_sd = add_scans(
+            registry, study, runs, config, timelines, progress, given.get("fmri")
+        )
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]
     described = describe(study, runs, timelines, cuts, modalities, registry)
     described["notes"] += gap_notes(config) if with_scans else []
@@ -121,12 +126,23 @@ def check_plan(study: Study, config: RunConfig, registry: Registry, *, brain: bo
     ------
     ConfigError
         If a modality has no file, or the split is not possible.
+    WeightsError
+        If the recogniser of `evaluate.asr` cannot be had.
     """
     modalities = build_modalities(registry, study, config)
     runs = presentations(study, modalities)
+    if config.evaluate.asr is not None:
+        _require_recogniser(config.evaluate.asr, modalities)
     if brain:
         grids = {r.name: TRGrid(study.tr_s, max(s.n_volumes for s in r.scans), r.offset_s) for r in runs}
-        draw_split(study, config, grids, gap_trs(study, modalities, config))
+        draw_split(study, config, grids, gap_trs(study, modalities, config), films_of(runs))
+
+
+def _require_recogniser(asr: str, modalities: Mapping[str, Modality]) -> None:
+    """Refuse a recogniser that cannot be had, or would hear nothing, before hours of training."""
+    if not any(m.kind == "audio" and m.can_reconstruct() for m in modalities.values()):
+        raise ConfigError(f"evaluate.asr={asr} hears nothing: no sound is made; add --audio mel, or leave it out")
+    find_recogniser(asr)
 
 
 @contextmanager
@@ -151,7 +167,7 @@ def open_store(registry: Registry) -> Store:
     """Put the feature store behind the `extract` stage, once."""
     if isinstance(store := registry.pm.get_plugin("giblet-store"), Store):
         return store
-    store = Store(default_folder() / "features", lambda name: registry.plugins[name].version)
+    store = Store(features_folder(), lambda name: registry.plugins[name].version)
     registry.pm.register(store, name="giblet-store")
     registry.pm.register(StoreWriter(store), name="giblet-store-writer")
     return store

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from typing import Any
 
-from giblet.alignment.grid import overlap, stop_s
+from giblet.alignment.grid import Overlap, overlap, stop_s
 from giblet.data.study import Scan, Stimulus, Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
+from giblet.pipeline.flipped import require_upright
 from giblet.types import Features, Source, TRGrid
 
 
@@ -53,12 +55,18 @@ def sources_of(stimulus: Stimulus, modalities: Mapping[str, Modality], study: St
         if key in stimulus.features:
             sources[key] = Source(stimulus.features[key].path)
         elif modality.kind in stimulus.files:
-            sources[key] = Source(stimulus.files[modality.kind], stimulus.streams.get(modality.kind))
+            sources[key] = stimulus.source(modality.kind)
         else:
             raise ConfigError(
                 f"stimulus {stimulus.name!r} of {study.name!r} has no {key}; give it, or add --{key} none"
             )
     return sources
+
+
+def films_of(runs: Sequence[Run]) -> dict[str, frozenset[Path]]:
+    """The files that each run shows: two runs that share one show the same film."""
+    tables = {r.name: [t.path for t in r.stimulus.features.values()] for r in runs}
+    return {r.name: frozenset([*r.stimulus.files.values(), *tables[r.name]]) for r in runs}
 
 
 def grids_of(
@@ -72,11 +80,23 @@ def grids_of(
         end = max(stop_s(f) for f in [f for f in mine if f.durations is None] or mine)
         volumes = max((s.n_volumes for s in run.scans), default=ceil((end - run.offset_s) / study.tr_s))
         shared = overlap(end, volumes, study.tr_s, run.offset_s)
-        if shared.n_trs < 1:
-            raise DataError(
-                f"run {run.name}: stimulus ends at {float(end):.1f} s, the scan begins at {float(run.offset_s):.1f} s "
-                "of it, so nothing overlaps; --offset is the stimulus time at which volume 0 begins"
-            )
+        require_overlap(run, shared, end)
         grids[run.name] = TRGrid(study.tr_s, shared.n_trs, run.offset_s)
         cuts[run.name] = shared
     return grids, cuts
+
+
+def require_overlap(run: Run, shared: Overlap, end_s: Fraction) -> None:
+    """Refuse a run whose stimulus, which ends at `end_s`, shares no TR with its scans, or whose tables look flipped.
+
+    Raises
+    ------
+    DataError
+        If there is none, or one does.
+    """
+    require_upright(run.scans, end_s)
+    if shared.n_trs < 1:
+        raise DataError(
+            f"run {run.name}: stimulus ends at {float(end_s):.1f} s, the scan begins at {float(run.offset_s):.1f} s "
+            "of it, so nothing overlaps; --offset is the stimulus time at which volume 0 begins"
+        )

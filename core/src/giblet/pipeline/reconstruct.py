@@ -16,12 +16,14 @@ from giblet import stages
 from giblet.alignment import unbin
 from giblet.analysis.decode import Reader
 from giblet.data.split import Block
+from giblet.data.study import Study
 from giblet.modality import Modality
 from giblet.model import ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.sound_files import beside_source
 from giblet.types import Aligned, Array, Features, Int
 
-Compare = Callable[[Mapping[str, Features], Mapping[str, Path], Int], Mapping[str, Mapping[str, float | None]]]
+Compare = Callable[[Mapping[str, Features], Mapping[str, Path], Int], Mapping[str, Any]]
 FROM_SCANS = ("predicted", "measured")
 WRITTEN = ("roundtrip", *FROM_SCANS, "training_mean")
 VERSIONS = ("roundtrip", *FROM_SCANS, "permuted", "training_mean")
@@ -112,7 +114,7 @@ def make_versions(n: ModalityNets, reader: Reader, timeline: int, block: Block) 
 
 
 def reconstruct_modality(
-    inputs: Inputs, modality: Modality, n: ModalityNets, reader: Reader, folder: Path, seconds: float
+    study: Study, inputs: Inputs, modality: Modality, n: ModalityNets, reader: Reader, folder: Path, seconds: float
 ) -> dict[str, Any]:
     """Write the original and what is `WRITTEN` of a modality into `folder/KIND/`; score each version."""
     timeline, block = stretch(inputs, seconds)
@@ -121,6 +123,8 @@ def reconstruct_modality(
     target = folder / modality.kind
     target.mkdir(parents=True, exist_ok=True)
     files = {v: stages.reconstruct(inputs.registry, modality, versions[v], target / v) for v in ("original", *WRITTEN)}
+    if modality.kind == "audio":
+        files = beside_source(study, inputs, n.name, (timeline, block), versions["original"], files)
     counts = reader.timelines[timeline].aligned[n.name].count[block.trs]
     n_trs = block.stop - block.start
     return {
@@ -131,9 +135,7 @@ def reconstruct_modality(
     }
 
 
-def _scores(
-    kind: str, versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int
-) -> Mapping[str, Mapping[str, float | None]]:
+def _scores(kind: str, versions: Mapping[str, Features], files: Mapping[str, Path], counts: Int) -> Mapping[str, Any]:
     """`compare` of `giblet.analysis.KIND`; nothing for a kind that has none."""
     name = f"giblet.analysis.{kind}"
     if importlib.util.find_spec(name) is None:

@@ -33,8 +33,8 @@ class Reopened:
     """A trained model with all that it needs to predict a new film or to decode a new scan.
 
     `codes` hold the projections and no run; `bold_sd` [V] is what each subject's scans were divided by; `clocks` are
-    the rates of the features; `tables` says that scans are tables, not images; `notes` what is not as it was when the
-    run was made.
+    the rates of the features; `tables` says that scans are tables, not images, `confounds` that they were cleaned of
+    more than drift; `notes` what is not as it was when the run was made.
     """
 
     run: Path
@@ -47,6 +47,7 @@ class Reopened:
     bold_sd: dict[str, Scale]
     clocks: dict[str, Clock]
     tables: bool
+    confounds: bool
     gap: int
     split: dict[str, list[list[Any]]]
     notes: list[str]
@@ -116,6 +117,7 @@ def reopen(run: Path, registry: Registry) -> Reopened:
         {subject: a["values"] for subject, a in arrays["bold_sd"].items()},
         {key: Clock.read(c) for key, c in facts["clocks"].items()},
         facts["tables"],
+        facts["confounds"],
         facts["gap"],
         facts["split"],
         version_notes(facts, registry),

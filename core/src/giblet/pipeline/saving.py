@@ -80,6 +80,7 @@ def _facts(inputs: Inputs, config: RunConfig, trained: Trained) -> dict[str, Any
         "training_volumes": blueprint.training_volumes,
         "clocks": {key: Clock.of(inputs.timelines[0].aligned[key].features).facts() for key in blueprint.specs},
         "tables": is_table(Path(inputs.described["scans"][0]["bold"])),
+        "confounds": any(t.nuisance for t in inputs.timelines),
         "gap": inputs.gap,
         "split": inputs.described["split"],
         "loss_scales": {key: loss.scale for key, loss in trained.losses.items()},

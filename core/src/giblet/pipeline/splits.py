@@ -7,6 +7,7 @@ from math import ceil
 
 from giblet.config import RunConfig, SplitConfig
 from giblet.data.folds import fold_splits
+from giblet.data.shared_films import Films, follow, leaders, refuse_seen
 from giblet.data.split import MIN_GAP_S, Split, block_split, given_split, least_gap_s, plumbing_split, required_gap_s
 from giblet.data.study import Study
 from giblet.errors import ConfigError
@@ -44,9 +45,24 @@ def gap_notes(config: RunConfig) -> list[str]:
     ]
 
 
-def draw_split(study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int) -> Split:
-    """Which TRs of each run train, validate and test: as the study states, by folds, or one block split."""
-    lengths = {run: grid.n_trs for run, grid in grids.items()}
+def draw_split(
+    study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int, films: Films | None = None
+) -> Split:
+    """Which TRs of each run train, validate and test: as the study states, by folds, or one block split.
+
+    Runs that show the same of `films` share one split of its seconds.
+    """
+    leader_of = leaders(grids, films or {})
+    if config.plumbing or study.split:
+        leader_of = {run: run for run in grids}
+    split = _drawn(study, config, {run: grids[run].n_trs for run in grids if leader_of[run] == run}, gap)
+    found = follow(split, grids, leader_of)
+    if not config.plumbing:
+        refuse_seen(found, grids, films or {})
+    return found
+
+
+def _drawn(study: Study, config: RunConfig, lengths: Mapping[str, int], gap: int) -> Split:
     chosen = config.split
     if chosen.folds > 1:
         return _fold(study, config, lengths, gap)

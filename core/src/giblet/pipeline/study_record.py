@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 from giblet.data.store import content_hash
 from giblet.data.study import FeatureTable, Scan, Stimulus, Study
 from giblet.errors import DataError
+from giblet.types import ScanFiles, TableChoice
 
 Record = dict[str, Any]
 Place = Callable[[Path | None], str | None]
 EXTRA = ("atlas", "labels", "truth")
+BESIDE = ("right", "confounds")
+"""What lies beside a scan and has a path."""
 
 
 def record(study: Study, run: Path) -> Record:
@@ -48,7 +52,13 @@ def _stimulus(s: Stimulus, place: Place) -> Record:
         for k, f in s.features.items()
     }
     files = {k: place(p) for k, p in s.files.items()}
-    return {"name": s.name, "files": files, "streams": dict(s.streams), "features": tables}
+    return {
+        "name": s.name,
+        "files": files,
+        "streams": dict(s.streams),
+        "features": tables,
+        "table": asdict(s.table),
+    }
 
 
 def _scan(s: Scan, place: Place) -> Record:
@@ -61,13 +71,31 @@ def _scan(s: Scan, place: Place) -> Record:
         "n_volumes": s.n_volumes,
         "offset_s": str(s.offset_s),
         "slice_time_ref": s.slice_time_ref,
+        "mask": place(s.mask),
+        "files": asdict(s.files) | {k: place(getattr(s.files, k)) for k in BESIDE},
     }
+
+
+def _scan_files(kept: Record, run: Path) -> ScanFiles:
+    paths = {k: None if kept[k] is None else run.absolute() / kept[k] for k in BESIDE}
+    return ScanFiles(**kept | paths | {"confound_columns": tuple(kept["confound_columns"])})
 
 
 def identity(study: Study) -> list[Any]:
     """What of a study decides a run beside its features: scans, on what and when, and regions; not where files lie."""
-    scans = [[content_hash(s.bold), s.stimulus, str(s.offset_s), str(s.tr_s), s.slice_time_ref] for s in study.scans]
+    scans = [[s.stimulus, str(s.offset_s), str(s.tr_s), s.slice_time_ref, *_contents(s)] for s in study.scans]
     return [scans, {what: content_hash(path) for what, path in _regions(study)}]
+
+
+def _contents(s: Scan) -> list[Any]:
+    """What a scan is and what belongs to it, by content."""
+    read = [bool(s.files.transposed), s.files.variable, s.files.confound_columns]
+    return [*read, *((what, content_hash(path)) for what, path in _of_scan(s))]
+
+
+def _of_scan(s: Scan) -> list[tuple[str, Path]]:
+    beside = {"scan": s.bold, "mask": s.mask, **{k: getattr(s.files, k) for k in BESIDE}}
+    return [(what, path) for what, path in beside.items() if path is not None]
 
 
 def _regions(study: Study) -> list[tuple[str, Path]]:
@@ -84,7 +112,8 @@ def files_of(study: Study) -> Iterator[tuple[str, Path]]:
         for name, table in stimulus.features.items():
             yield f"features {name} of {stimulus.name}", table.path
     for scan in study.scans:
-        yield f"scan of {scan.subject} {scan.run}", scan.bold
+        for what, path in _of_scan(scan):
+            yield f"{what} of {scan.subject} {scan.run}", path
     yield from _regions(study)
 
 
@@ -100,6 +129,7 @@ def restored(kept: Record, run: Path) -> Study:
             {k: run.absolute() / p for k, p in s["files"].items()},
             s["streams"],
             {k: _table(f, run) for k, f in s["features"].items()},
+            _choice(s["table"]),
         )
         for s in kept["stimuli"]
     )
@@ -113,6 +143,8 @@ def restored(kept: Record, run: Path) -> Study:
             s["n_volumes"],
             Fraction(s["offset_s"]),
             s["slice_time_ref"],
+            place(s["mask"]),
+            _scan_files(s["files"], run),
         )
         for s in kept["scans"]
     )
@@ -121,6 +153,10 @@ def restored(kept: Record, run: Path) -> Study:
     tr_s = None if kept["given_tr_s"] is None else Fraction(kept["given_tr_s"])
     folder = run.absolute() / kept["folder"]
     return Study(kept["name"], folder, stimuli, scans, split, **extra, notes=tuple(kept["notes"]), given_tr_s=tr_s)
+
+
+def _choice(kept: Record) -> TableChoice:
+    return TableChoice(**kept | {"rows": None if kept["rows"] is None else tuple(kept["rows"])})
 
 
 def _table(kept: Mapping[str, Any], run: Path) -> FeatureTable:

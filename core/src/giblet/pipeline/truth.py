@@ -13,12 +13,16 @@ from giblet.pipeline.lesions import lesion_truth
 from giblet.pipeline.verdict import RIDGES
 
 
-def compare_with_truth(path: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The `truth` of metrics.json: prediction, responses, decoding and lesions beside those of an oracle."""
+def compare_with_truth(path: Path, metrics: Mapping[str, Any], units: int) -> dict[str, Any]:
+    """The `truth` of metrics.json: prediction, responses, decoding and lesions beside those of an oracle.
+
+    The truth of prediction is one of voxels: runs whose brain space has another number of `units` have none.
+    """
     truth = json.loads(path.read_text(encoding="utf-8"))
     if truth["null"]:
         return {"null": True}
-    found = _prediction(truth, metrics["fmri"]) | _decoding(truth, metrics)
+    voxels = len(next(iter(truth["subjects"].values()))["ceiling"])
+    found = (_prediction(truth, metrics["fmri"]) if units == voxels else {}) | _decoding(truth, metrics)
     return found | {"hrf_error_s": _hrf_errors(truth, metrics["fmri"])} | lesion_truth(path, metrics["lesions"])
 
 

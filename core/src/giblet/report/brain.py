@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SLICES = 6
 GAIN = "model minus ridge"
+WEIGHTS = "weights"
 MAP_COLOURS = "RdBu_r"
 """Diverging, so that a negative r is seen as one; the same limits on either side of 0."""
 OUTLINED = 8
@@ -63,16 +64,18 @@ class Volume:
 
 
 def rows_of(maps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-    """The maps to show: model r, ceiling, model minus ridge; what is absent or empty is left out."""
+    """The maps to show: model r, ceiling, model minus ridge, weights; what is absent or empty is left out."""
     r, ridge = maps.get("r_group"), maps.get("ridge_group")
     rows = {"model r": r, "ceiling": maps.get("ceiling_group")}
     rows[GAIN] = None if r is None or ridge is None else r - ridge
+    rows[WEIGHTS] = maps.get("weight_group")
     return {k: v for k, v in rows.items() if v is not None and np.isfinite(v).any()}
 
 
 def limit(rows: Mapping[str, NDArray[np.float64]], name: str) -> float:
     """The colour limit of a row; r and ceiling share theirs."""
-    shared = [v for k, v in rows.items() if (k == GAIN) == (name == GAIN)]
+    alone = name in (GAIN, WEIGHTS)
+    shared = [rows[name]] if alone else [v for k, v in rows.items() if k not in (GAIN, WEIGHTS)]
     values = np.abs(np.concatenate(shared))
     return max(float(np.nanpercentile(values, 99.5)), 1e-3)
 

@@ -35,6 +35,7 @@ ROUND_TRIP = "features turned back at once, without a brain: the best that any d
 TRAINING_MEAN = "always the mean of the training film: a control"
 VERSIONS = {
     "original": "original",
+    "features": "features alone",
     "roundtrip": "round trip",
     "predicted": "from the predicted scan",
     "measured": "from the measured scan",

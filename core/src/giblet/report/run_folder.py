@@ -15,7 +15,7 @@ from giblet.errors import DataError
 from giblet.report.embedding import Embedder
 from giblet.report.legend import VERSIONS
 
-PREFERRED = ("original", "roundtrip", "predicted", "measured")
+PREFERRED = ("original", "features", "roundtrip", "predicted", "measured")
 GENERAL = frozenset(
     {
         "summary",

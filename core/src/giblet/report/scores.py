@@ -18,16 +18,20 @@ LOSSES = {
 }
 COLUMNS = {name: title for name, title in legend.VERSIONS.items() if name != "original"}
 NAMES = {
-    "si_sdr_db": "SI-SDR (dB)",
-    "envelope_r": "envelope r",
-    "spectrum_r": "spectrum r",
     "top1": "right one of all",
     "top5": "among the best five",
     "two_way": "right one of two",
     "chance_top1": "chance, right one of all",
     "chance_top5": "chance, among the best five",
     "chance_two_way": "chance, right one of two",
+    "median_rank": "median rank of the right one",
+    "chance_median_rank": "chance, median rank",
     "set_size": "texts to choose from",
+    "ranked": "samples whose text is among them",
+    "token_f1": "words, F1",
+    "bleu": "words, BLEU",
+    "inverted_token_f1": "inverted words, F1",
+    "inverted_bleu": "inverted words, BLEU",
 }
 CHOICES = {"two_way": "right one of two", "top1": "right one of all", "top5": "among the best five"}
 

@@ -52,10 +52,19 @@ def _brain(run: RunFolder) -> Html:
     people = len(run.metrics.get("fmri", {}).get("subjects") or {})
     caption = (
         f"Mean scan of n = {people} people, held-out test blocks, {number(len(run.maps['r_group']))} "
-        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), and r of the model "
-        f"minus that of the FIR ridge. Seed {run.metrics.get('seed')}."
+        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), r of the model minus "
+        f"that of the FIR ridge, and weights (SD of the prediction). Seed {run.metrics.get('seed')}."
     ) + (" The left of a slice is the left of the head. Model and ceiling share one scale." if voxels else "")
-    return figure(svg(drawing, alt), caption, "wide")
+    return figure(svg(drawing, alt), f"{caption}{_units(run)}", "wide")
+
+
+def _units(run: RunFolder) -> str:
+    """What a voxel's value stands for, where it is not the voxel's own."""
+    if "unit" in run.maps:
+        return f" Voxels of one unit share its value: there are {int(run.maps['unit'].max()) + 1} units."
+    if "voxel_r" in run.metrics.get("fmri", {}):
+        return " The space has components: predictions were mapped back, and scored against the measured voxels."
+    return ""
 
 
 def _kind(run: RunFolder) -> str:
