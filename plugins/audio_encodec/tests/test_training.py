@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -37,7 +38,16 @@ def sound(tmp_path: Path, melody) -> Path:
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> argparse.Namespace:
+def one_thread() -> Iterator[None]:
+    """As `train.main` does: each of its workers would else wait for the other's threads at every operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def options(tmp_path: Path, one_thread) -> argparse.Namespace:
     return argparse.Namespace(
         folder=tmp_path,
         until=8,
@@ -168,8 +178,14 @@ def test_interrupted_training_ends_where_uninterrupted_training_does(sound, opti
     crops, workers, whole = Crops(sound, options.crop_samples, options.seed), ThreadPoolExecutor(2), State(0, SMALL)
     options.until = 7
     train.run(whole, crops, options, workers)
+    stopped = State(0, SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "report", lambda *_: options.stop.set())  # as Ctrl-C does
+        train.run(stopped, crops, options, workers)
+    assert stopped.step == 4
+    stopped.save(options.folder / "last.pt")
+    options.stop.clear()
     rest = State.load(options.folder / "last.pt")
-    assert rest.step == 4
     train.run(rest, crops, options, workers)
     assert rest.step == whole.step == 7
     for name, value in whole.model.state_dict().items():
