@@ -8,8 +8,9 @@ target, with that seed and the settings of `giblet run` but for --set; the codec
 the test blocks is turned into what the codec's decoder would get: the sum of the vectors of codes (latents are
 quantised again, numbers are rounded). Its squared error against that of the true sound is divided by the error of the
 mean of the training TRs: 1.0 knows nothing. `roundtrip` is encoder and decoder alone; `predicted` and `measured` are
-read from scans, the mean of all people; `permuted` is `measured` at the wrong time. `envelope_r` is the correlation of
-loudness in windows of 20 ms of what is played, from measured scans. The spread is over seeds.
+read from scans, the mean of all people; `permuted` is `measured` at the wrong time. Of what is played, against the
+original's features: `envelope_r` is the correlation of loudness in windows of 20 ms, `rhythm_r` that of how fast it
+goes up and down. The spread is over seeds.
 
 Bar (--check): in every seed the better of codes and latents beats regression, read from measured scans, and the mean
 margin is more than twice its standard error over seeds. It exits 1 where that is missed, 2 where a row is missing.
@@ -28,12 +29,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from giblet.analysis.audio import envelope_correlation, rhythm_correlation
 from giblet.types import Features
 from numpy.typing import NDArray
 
 TARGETS = ("codes", "latents", "regression")
 VERSIONS = ("roundtrip", "predicted", "measured", "permuted")
-SCORES = (*VERSIONS, "envelope_r")
+LIKENESS = (envelope_correlation, rhythm_correlation)
+HEARD = tuple(f"{v} {score}" for v in ("roundtrip", "measured") for score in ("envelope_r", "rhythm_r"))
+SCORES = (*VERSIONS, *HEARD)
 STANDARD_ERRORS = 2.0
 Latents = NDArray[np.float32]
 
@@ -68,20 +72,16 @@ def score(inputs: Any, trained: Any, config: Any) -> dict[str, float]:
     reader = Reader(trained.model, trained.nets, trained.losses, trained.codes, inputs.timelines, predicted, config)
     (n,), way = trained.nets, inputs.modalities["audio"]._target()
     mean = training_mean(inputs.timelines, way)
-    squared, constant, envelopes = dict.fromkeys(VERSIONS, 0.0), 0.0, []
+    squared, constant, heard = dict.fromkeys(VERSIONS, 0.0), 0.0, list[list[float]]()
     for timeline, block in reader.places():
         made = make_versions(n, reader, timeline, block)
-        truth = way.codec.latents(codes_of(made["original"], way))
+        truth = way.heard(made["original"].values)
         constant += float(np.square(truth - mean).sum())
         for v in VERSIONS:
             squared[v] += float(np.square(way.heard(made[v].values) - truth).sum())
-        envelopes.append(envelope_r(made["original"], made["measured"], way))
-    return {v: squared[v] / constant for v in VERSIONS} | {"envelope_r": float(np.mean(envelopes))}
-
-
-def codes_of(features: Features, way: Any) -> NDArray[np.int16]:
-    """The codes of original features."""
-    return features.values if features.values.dtype.kind == "i" else way.codec.quantise(features.values, way.kbps)
+        original, *others = (played(made[v], way) for v in ("original", "roundtrip", "measured"))
+        heard.append([f(original, x, way.codec.rate_hz) for x in others for f in LIKENESS])
+    return {v: squared[v] / constant for v in VERSIONS} | dict(zip(HEARD, np.mean(heard, 0).tolist(), strict=True))
 
 
 def training_mean(timelines: Sequence[Any], way: Any) -> Latents:
@@ -95,14 +95,11 @@ def training_mean(timelines: Sequence[Any], way: Any) -> Latents:
     return np.concatenate(rows).mean(0)
 
 
-def envelope_r(original: Features, made: Features, way: Any) -> float:
-    """Correlation of the loudness of the codec's round trip and of what was made."""
+def played(features: Features, way: Any) -> NDArray[np.float32]:
+    """Sound [N] of features."""
     from giblet_audio_encodec.playing import play_features
 
-    sounds = [np.concatenate(list(play_features(way, f)))[:, 0] for f in (original, made)]
-    hop = way.codec.rate_hz // 50
-    loud = [np.sqrt(np.square(s[: len(s) // hop * hop].reshape(-1, hop)).mean(1)) for s in sounds]
-    return float(np.corrcoef(*loud)[0, 1]) if all(x.std() > 0 for x in loud) else 0.0
+    return np.concatenate(list(play_features(way, features)))[:, 0]
 
 
 def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -140,7 +137,7 @@ def margin(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def show(rows: Sequence[dict[str, Any]], found: dict[str, Any] | None) -> None:
     """The table: mean and SD over seeds."""
-    print("target      " + "".join(f"{s:>20}" for s in (*SCORES, "seconds")))
+    print("target      " + "".join(f"{s:>22}" for s in (*SCORES, "seconds")))
     for target in dict.fromkeys(r["target"] for r in rows):
         mine = [r for r in rows if r["target"] == target]
         cells = []
@@ -148,7 +145,7 @@ def show(rows: Sequence[dict[str, Any]], found: dict[str, Any] | None) -> None:
             values = [r[s] for r in mine]
             sd = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
             cells.append(f"{np.mean(values):.3f}{sd}")
-        print(f"{target:12}" + "".join(f"{c:>20}" for c in cells))
+        print(f"{target:12}" + "".join(f"{c:>22}" for c in cells))
     if found:
         each = ", ".join(f"{x:.3f}" for x in found["each"])
         print(

@@ -15,6 +15,7 @@ from giblet.types import Features, FeatureSpec, Source, TRGrid, seconds
 from giblet_audio_encodec import AudioEncodec
 from giblet_audio_encodec.codec import load_codec
 from giblet_audio_encodec.finetune import frame_loss
+from giblet_audio_encodec.loudness import at_level, frame_power_db
 
 RATE_HZ = 24_000
 GRID = TRGrid(seconds("1.5"), 4)
@@ -67,7 +68,7 @@ def test_a_film_without_sound_at_its_end_has_a_summary(cases):
     for case in cases.values():
         f = case.features
         late = case.modality.align(f, TRGrid(seconds("1.5"), 4, seconds("60")))
-        np.testing.assert_array_equal(case.modality.summary(late), np.zeros((4, 64), np.float32))
+        np.testing.assert_array_equal(case.modality.summary(late), np.zeros((4, 86), np.float32))
 
 
 def test_numbers_are_rounded_and_clipped_to_codes(cases):
@@ -155,7 +156,8 @@ def test_training_beats_the_training_mean(weights, melody):
 
 
 def test_later_books_depend_on_earlier_ones(cases):
-    _, decoder = cases["codes"].build()
+    _, levelled = cases["codes"].build()
+    decoder = levelled.codes
     h = torch.randn(2, 16)
     before = decoder(h)
     with torch.no_grad():
@@ -165,3 +167,29 @@ def test_later_books_depend_on_earlier_ones(cases):
     with torch.no_grad():
         decoder.prior[3, :10] += 50
     torch.testing.assert_close(after[:, :, :3], decoder(h)[:, :, :3])
+
+
+@pytest.mark.parametrize("target", ["codes", "latents"])
+def test_loudness_goes_through_untrained_nets(target, weights, wav):
+    """48 of 256 numbers a TR are its slow waves, so that what is played is as loud as the original, frame by frame."""
+    case = Case(AudioEncodec(weights=weights, target=target), lambda: Source(wav), GRID)
+    encoder, decoder = (build(case.spec, 256) for build in (case.modality.encode, case.modality.decode))
+    x, mask = case.batch()
+    with torch.no_grad():
+        made = to_features(decoder(encoder(x, mask)), case.spec)
+    way = case.modality._target()
+    want, got = (way.without_level(v[mask.numpy()])[1] for v in (x.numpy(), made))
+    assert np.std(want) > 3, "the sound of this test is steady"
+    assert np.corrcoef(want, got)[0, 1] > 0.95
+    sound = way.play(made[mask.numpy()])
+    heard = frame_power_db(sound, way.codec.hop)
+    assert np.corrcoef(want, heard)[0, 1] > 0.9
+
+
+def test_frames_are_played_at_their_level_and_no_louder_than_they_may_be():
+    noise = 0.1 * np.random.default_rng(0).standard_normal((320 * 6, 1)).astype(np.float32)
+    level_db = np.array([-20.0, -20.0, -30.0, -25.0, -25.0, 40.0])
+    made = frame_power_db(at_level(noise, level_db, 320), 320)
+    np.testing.assert_allclose(made[:5], level_db[:5], atol=2.0)
+    np.testing.assert_allclose(made[:2], level_db[:2], atol=0.05)
+    assert made[5] < -20 + 20 + 0.5

@@ -26,7 +26,7 @@ def test_a_missing_folder_names_the_ways_out(name):
 
 
 def test_folders_that_hold_no_codec_are_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"no config\.json"):
+    with pytest.raises(WeightsError, match=r"lacks config\.json"):
         load_codec(str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(WeightsError, match=WAYS_OUT) as error:

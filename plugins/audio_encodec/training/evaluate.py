@@ -22,15 +22,16 @@ from typing import Any
 import numpy as np
 import torch
 from crops import Crops
+from giblet.analysis.audio import pesq_wb, si_sdr, stoi
 from giblet.media import read_sound
 from giblet_audio_mel.features import Mel, mel_stream
 from giblet_audio_mel.inversion import griffin_lim
 from numpy.typing import NDArray
 from rvq import start_books
-from scores import RATE_HZ, scores
 from start import start_linear
 
 Float32 = NDArray[np.float32]
+RATE_HZ, SPEECH_HZ = 24_000, 16_000
 BUNDLED = Path(__file__).parents[1] / "src/giblet_audio_encodec/bundled"
 CLIPS = (
     "speech/jfk.flac",
@@ -42,6 +43,15 @@ CLIPS = (
 TR_S = 1.5
 MEL = Mel(RATE_HZ, 1024, 240, 80, 0.0, RATE_HZ / 2)
 VALIDATION_CLIPS, VALIDATION_S = 12, 10
+
+
+def scores(made: Float32, sound: Float32) -> dict[str, float]:
+    """STOI and wide-band PESQ at 16 kHz, and SI-SDR, of `made` [n] against `sound` [n] at 24 kHz."""
+    import soxr
+
+    low, low_made = (soxr.resample(x, RATE_HZ, SPEECH_HZ) for x in (sound, made))
+    heard = {"stoi": stoi(low, low_made, SPEECH_HZ), "pesq_wb": pesq_wb(low, low_made, SPEECH_HZ)}
+    return heard | {"si_sdr_db": si_sdr(sound, made)}
 
 
 def through(model: Any, kbps: float, sound: Float32) -> Float32:

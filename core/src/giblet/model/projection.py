@@ -78,6 +78,15 @@ class Projection:
         assert self.summary_scale is not None
         return components(standardised(summary, self.summary_centre, self.summary_scale), self.summary_basis)
 
+    def summary(self, back: Matrix) -> Matrix | None:
+        """The summary [T, S] behind what comes back from scans, [T, W']; None where that holds no plain features."""
+        if self.back == self.width or self.summary_basis is None:
+            return None
+        assert self.summary_centre is not None
+        assert self.summary_scale is not None
+        scaled = back[:, self.width :] @ np.linalg.pinv(self.summary_basis).T
+        return np.asarray(scaled * self.summary_scale + self.summary_centre, np.float32)
+
     def arrays(self) -> dict[str, Fitted]:
         """What was learned, by name."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}

@@ -17,14 +17,18 @@ from giblet.data.split import Block
 from giblet.errors import ConfigError
 from giblet.model import ModalityNets, decode_code, read_block
 from giblet.pipeline.folder import RunFolder
-from giblet.pipeline.new_scan import clock_notes, read_scan, with_confounds
-from giblet.pipeline.reconstruct import cut, render
+from giblet.pipeline.new_scan import as_the_runs, clock_notes, read_scan
+from giblet.pipeline.reconstruct import cut, read_summary, render
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import results_folder
 from giblet.pipeline.spaces import AVERAGE
 from giblet.types import ALONE, Features, Progress, ScanFiles, TRGrid
 
 MARKER = "decoded.json"
+NO_BASIS = (
+    "each person of the run has a basis of their own (fmri.space=srm); somebody new has none, and is read by the mean "
+    "of all; for a basis of their own, run again with their scans of the training film in the study"
+)
 
 
 def latent_of(again: Reopened, y: NDArray[np.float32], subject: str | None) -> Tensor:
@@ -80,7 +84,8 @@ class DecodedScan:
             again.modalities[n.name], n.spec, TRGrid(again.blueprint.tr_s, self.written_trs)
         )
         code = self.codes[n.name][: self.written_trs]
-        return cut(blank, block, render(n, lambda rows: decode_code(n, again.codes, code[rows]), blank, block))
+        made = render(n, lambda rows: decode_code(n, again.codes, code[rows]), blank, block)
+        return cut(blank, block, made, read_summary(n, again.codes, code))
 
 
 def decode_scan(
@@ -101,16 +106,23 @@ def decode_scan(
     """
     if not _playable(again):
         raise ConfigError(f"nothing that {again.run} was trained on can be played: {', '.join(again.modalities)}")
-    beside = with_confounds(again, scan, files)
+    beside = as_the_runs(again, scan, subject, files)
     y = read_scan(again, scan, subject, tr_s, beside)
     progress("scan", 1, 1)
     with torch.no_grad():
         codes = again.model.rebuild(latent_of(again, y, subject))
     n_trs = len(y) if seconds is None else min(len(y), max(1, int(seconds / again.blueprint.tr_s)))
-    notes = [*again.notes, *clock_notes(again, scan, tr_s, files)]
-    if beside.confounds is not None:
-        notes.append(f"cleaned of the confounds in {beside.confounds.name}")
+    notes = [*again.notes, *clock_notes(again, scan, tr_s, files), *reading_notes(again, subject, beside)]
     return DecodedScan(again, scan, subject, codes, len(y), n_trs, notes)
+
+
+def reading_notes(again: Reopened, subject: str | None, files: ScanFiles) -> list[str]:
+    """What was taken out of a scan, and what stands for a person's own basis where they have none."""
+    notes = [NO_BASIS] if subject is None and "people" in again.brain.state else []
+    if files.confounds is None:
+        return notes
+    columns = f"{', '.join(files.confound_columns)} of " if files.confound_columns else ""
+    return [*notes, f"cleaned of the confounds in {columns}{files.confounds.name}"]
 
 
 def write_decoding(made: DecodedScan, out: Path, progress: Progress) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from giblet.analysis.decode import Reader
 from giblet.data.split import Block
 from giblet.data.study import Study
 from giblet.modality import Modality
-from giblet.model import ModalityNets, decode_code, to_features
+from giblet.model import Codes, ModalityNets, decode_code, to_features
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.sound_files import beside_source
 from giblet.types import Aligned, Array, Features, Int
@@ -38,8 +38,11 @@ def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
     return i, Block("test", block.start, min(block.stop, block.start + most))
 
 
-def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features:
-    """The native features of a block with its clock at zero; `values` [N, *S] replace the originals."""
+def cut(aligned: Aligned, block: Block, values: Array | None = None, summary: Array | None = None) -> Features:
+    """The native features of a block with its clock at zero; `values` [N, *S] replace the originals.
+
+    `summary` [T, S] is what was read from scans beside them, and becomes `attrs["summary"]`.
+    """
     f, rows = aligned.features, aligned.places(block.trs)
     origin = round((aligned.grid.start_s + block.start * aligned.grid.tr_s) / f.timebase)
     attrs: dict[str, Any] = {
@@ -49,6 +52,8 @@ def cut(aligned: Aligned, block: Block, values: Array | None = None) -> Features
     if "n_samples" in attrs:
         length_s = (block.stop - block.start) * aligned.grid.tr_s
         attrs["n_samples"] = round(length_s * int(attrs["rate_hz"]))
+    if summary is not None:
+        attrs["summary"] = summary
     durations = None if f.durations is None else f.durations[rows]
     return Features(
         np.asarray(f.values[rows]) if values is None else values, f.ticks[rows] - origin, f.timebase, durations, attrs
@@ -85,6 +90,11 @@ def read_code(n: ModalityNets, reader: Reader, version: str, timeline: int, bloc
     return reader.model.rebuild(reader.group_latent(version, timeline, block))[n.name].detach()
 
 
+def read_summary(n: ModalityNets, codes: Codes, code: Tensor) -> Array | None:
+    """The summary [T, S] that was read beside a scaled code [T, W]; None where none was."""
+    return codes.projections[n.name].summary(code.numpy())
+
+
 def permuted(code: Tensor) -> Tensor:
     """A code [T, W] that was read, shifted in a circle by half of its TRs: later by so many.
 
@@ -110,7 +120,8 @@ def make_versions(n: ModalityNets, reader: Reader, timeline: int, block: Block) 
     made = {v: decoded(n, reader, h, aligned, block) for v, h in codes.items()}
     made["roundtrip"] = roundtrip(n, aligned, block)
     made["training_mean"] = np.repeat(constant_frame(n, reader), len(made["measured"]), axis=0)
-    return {"original": cut(aligned, block)} | {v: cut(aligned, block, made[v]) for v in VERSIONS}
+    plain = {v: read_summary(n, reader.codes, h) for v, h in codes.items()}
+    return {"original": cut(aligned, block)} | {v: cut(aligned, block, made[v], plain.get(v)) for v in VERSIONS}
 
 
 def reconstruct_modality(

@@ -14,6 +14,7 @@ QUALITY = {
     "si_sdr_db": "SI-SDR (dB)",
     "mel_r": "mel r",
     "envelope_r": "envelope r",
+    "rhythm_r": "rhythm r",
     "stoi": "STOI (speech)",
     "pesq_wb": "PESQ, wide band (speech)",
     "pesq_nb": "PESQ, narrow band (speech)",
@@ -22,8 +23,10 @@ ABSENT = "n/a"
 MEANING = (
     "Each is the mean over pieces of equal length, at most 10 s (SD over pieces in brackets). SNR and SI-SDR compare "
     "samples, so that a sound with other phases, as Griffin-Lim makes, scores low; silence has "
-    "an SNR of 0. Mel r: correlation over time of log power, mean over mel bands. Envelope r: of loudness. STOI "
-    "(intelligibility, 0 to 1) and PESQ (1 to 4.6) were made for speech: of music and noises they say nothing. "
+    "an SNR of 0. Mel r: correlation over time of log power, mean over mel bands. Envelope r: of loudness. Rhythm "
+    "r, of the whole sound: correlation of how fast loudness goes up and down, whatever its phase, which scans do not "
+    "hold. STOI (intelligibility, 0 to 1) and PESQ (1 to 4.6) were made for speech: of music and noises they say "
+    "nothing. "
     "A piece in which only the reconstruction is silent has SI-SDR -100, STOI 0 and PESQ 0.999."
 )
 FEATURES = (

@@ -19,6 +19,7 @@ from giblet.types import Array, Features, Int, Source
 
 from giblet_audio_encodec.codec import Codec, Float32
 from giblet_audio_encodec.pieces import Play
+from giblet_audio_encodec.rhythm import frame_levels
 
 if TYPE_CHECKING:
     from giblet_audio_encodec.targets import Target
@@ -71,8 +72,9 @@ def chunk_features(way: Target, source: Source) -> Iterator[Features]:
         found = True
         whole = span.within(origin, origin + at + len(piece), sample_s)
         attrs = {"n_samples": whole.stop - whole.start, "rate_hz": codec.rate_hz, "num_classes": codec.num_classes}
-        attrs["places"] = places.tolist()
-        yield Features(way.extract(piece)[places], ticks[places], timebase, attrs=attrs)
+        levels = frame_levels(piece, codec.hop)
+        of_frames = {"places": places.tolist(), "level_db": [levels[p] for p in places]}
+        yield Features(way.extract(piece)[places], ticks[places], timebase, attrs=attrs | of_frames)
     if not found:
         raise DataError(f"{source.path} has no sound between {source.start_s or 0} and {source.stop_s or 'its end'} s")
 

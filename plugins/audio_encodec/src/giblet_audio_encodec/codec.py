@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int16]
 Float32 = NDArray[np.float32]
 
-QUANTISED_FRAMES = 750
-"""At once: distances to all vectors of a book are 3 MB, and twice as fast as those of a minute."""
-
 
 class Codec:
     """An EnCodec model with its numbers, on CUDA or else on the CPU: on MPS its codes are wrong.
@@ -79,11 +76,13 @@ class Codec:
         """The codes [n, C] whose vectors add up nearest to latents [n, D], coarse book first."""
         import torch
 
+        from giblet_audio_encodec.quantising import residual_codes
+
         with torch.inference_mode():
             z, level = self._split(latents)
-            parts = (part.contiguous() for part in self._tensor(z).split(QUANTISED_FRAMES, 2))
-            found = [self.model.quantizer.encode(part, bandwidth_kbps)[:, 0] for part in parts]
-            codes = torch.cat(found, 1).T.cpu().numpy()
+            heard = self.books(bandwidth_kbps) - bool(self.loudness)
+            books = [layer.codebook.embed for layer in self.model.quantizer.layers[:heard]]
+            codes = residual_codes(books, torch.from_numpy(z).to(self.device)).cpu().numpy()
         if self.loudness is not None:
             codes = np.concatenate([self.loudness.codes(level)[:, None], codes], 1)
         return np.asarray(codes, np.int16)

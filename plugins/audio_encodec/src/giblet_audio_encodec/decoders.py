@@ -13,6 +13,8 @@ from giblet_audio_encodec.linear import FromCode
 from giblet_audio_encodec.nets import HIDDEN, TOKEN, MultiScale, moments, tokens
 
 GROW = 4
+PRIOR_GAIN = 20.0
+"""Of the learned log frequencies of codes, so that steps of one size for all weights reach them in time."""
 
 
 class Frames(nn.Module):
@@ -51,7 +53,7 @@ class CodeDecoder(nn.Module):
         """[n, D] -> [n, F, C, K]."""
         x, logits = self.hidden(h), list[Tensor]()
         for book, query in enumerate(self.query):
-            logits.append(query(F.gelu(x)) @ self.token[book].T + self.prior[book])
+            logits.append(query(F.gelu(x)) @ self.token[book].T + PRIOR_GAIN * self.prior[book])
             if book < len(self.condition):
                 expected = logits[-1].detach().softmax(-1) @ self.token[book].detach()
                 x = x + self.condition[book](expected)

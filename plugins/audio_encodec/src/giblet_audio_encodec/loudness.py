@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from giblet.types import Float
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ RANGE_DB = 102.4
 """From full scale down: 0.1 dB a step of 1,024, finer than anybody hears, and the range of 16 bits."""
 UNIT_DB = 20.0
 """What the latent dimension counts in: tenfold amplitudes."""
+FLOOR_DB = -60.0
+"""Below full scale: what is quieter is silence, and its noise has no rhythm."""
+MOST_GAIN_DB = 20.0
+"""What a codec made of nothing is not to be blown up."""
 EPSILON = 1e-8
 """Added by EnCodec to the root mean square of a chunk, so that silence can be divided by it."""
 
@@ -60,3 +65,25 @@ class LoudnessBook:
         ramp = torch.zeros_like(wide[:1])
         ramp[0, :, -1] = torch.from_numpy(self.levels(np.arange(self.classes, dtype=np.int16)))
         return torch.cat([ramp, wide])
+
+
+def frame_power_db(sound: Float32, hop: int) -> NDArray[np.float64]:
+    """Mean square of each frame of sound [n, channels] in dB, no less than `FLOOR_DB`; the last frame may be short."""
+    if not len(sound):
+        return np.zeros(0)
+    power = np.square(sound.reshape(len(sound), -1)).mean(1, dtype=np.float64)
+    starts = np.arange(0, len(power), hop)
+    mean = np.add.reduceat(power, starts) / np.minimum(hop, len(power) - starts)
+    return np.asarray(10 * np.log10(np.maximum(mean, 10 ** (FLOOR_DB / 10))))
+
+
+def at_level(sound: Float32, level_db: Float, hop: int) -> Float32:
+    """Sound [n * hop, channels] with each frame as loud as it is said to be, [n]; at most 20 dB louder than it was.
+
+    The gain goes from that of the frame before to its own within a fifth of the frame.
+    """
+    gain_db = np.minimum(level_db - frame_power_db(sound, hop), MOST_GAIN_DB)
+    before = np.concatenate([gain_db[:1], gain_db[:-1]])
+    way = np.minimum((np.arange(hop) + 1) / (hop / 5), 1)
+    gain = 10 ** ((before[:, None] + (gain_db - before)[:, None] * way) / 20)
+    return sound * gain.reshape(-1, 1).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from giblet.errors import WeightsError
 from giblet.hookspecs import hookimpl
 from giblet.modality import Modality
-from giblet.types import Aligned, Array, Features, FeatureSpec, Source, Temporal
+from giblet.types import Aligned, Array, Features, FeatureSpec, Source, Temporal, TRGrid
 from pydantic import Field
 
 from giblet_audio_encodec.targets import TARGETS, Encoding, Net, Target
@@ -87,6 +87,13 @@ class AudioEncodec(Modality):
         way = self._target()
         yield from (chunk_features if way.codec.chunk else piece_features)(way, source)
 
+    def align(self, features: Features, grid: TRGrid) -> Aligned:
+        """Each frame in the TR that it begins in; loudness, where it stands beside the frames, becomes part of them."""
+        if "level_db" in features.attrs:
+            level_db = np.asarray(features.attrs["level_db"], np.float32)
+            features = features.with_values(self._target().with_level(features.values, level_db))
+        return super().align(features, grid)
+
     def spec(self, aligned: Aligned) -> FeatureSpec:
         """One TR: codes [F, C], each one of `num_classes`, or what else the target is."""
         return self._target().spec(super().spec(aligned))
@@ -104,7 +111,9 @@ class AudioEncodec(Modality):
         return TARGETS[self.target].loss(prediction, target)
 
     def summary(self, aligned: Aligned) -> Array:
-        """Mean and SD over the frames of a TR of the codec's continuous latents, [T, 2 D] float32."""
+        """Mean and SD over the frames of a TR of the codec's latents, and its rhythm, [T, 2 D + 22] float32."""
+        from giblet_audio_encodec.rhythm import tr_rhythms
+
         way = self._target()
 
         def moments(rows: slice) -> Array:
@@ -118,7 +127,8 @@ class AudioEncodec(Modality):
             spread = np.sqrt((((z - mean[:, None]) * there) ** 2).sum(1) / count)
             return np.concatenate([mean, spread], 1)
 
-        return np.concatenate([moments(slice(at, at + 64)) for at in range(0, aligned.grid.n_trs, 64)])
+        found = np.concatenate([moments(slice(at, at + 64)) for at in range(0, aligned.grid.n_trs, 64)])
+        return np.concatenate([found, tr_rhythms(aligned, float(way.codec.rate_hz / way.codec.frame_samples))], 1)
 
     @property
     def how(self) -> str:
@@ -128,7 +138,8 @@ class AudioEncodec(Modality):
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write `out`.wav by the codec's decoder, as long as the sound was where `n_samples` says so.
 
-        Frames are put where their times say; where there are none, silence. Memory does not grow with the length.
+        Frames are put where their times say; where there are none, silence. Memory does not grow with the length. What
+        was read from scans gets the rhythm that was read beside it (`attrs["summary"]`).
 
         Raises
         ------

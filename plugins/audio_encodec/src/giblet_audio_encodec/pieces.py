@@ -10,6 +10,7 @@ import numpy as np
 from giblet.types import Array, Features, Int, Source
 
 from giblet_audio_encodec.codec import Codec, Float32
+from giblet_audio_encodec.rhythm import LevelMeter
 
 if TYPE_CHECKING:
     from giblet_audio_encodec.targets import Target
@@ -28,19 +29,21 @@ def piece_features(way: Target, source: Source) -> Iterator[Features]:
     from giblet.media import read_sound
 
     codec, first, done = way.codec, list[int](), 0
+    meter = LevelMeter(codec.hop)
 
     def chunks() -> Iterator[Float32]:
         for chunk in read_sound(
             source.path, codec.rate_hz, source.stream, codec.channels, source.start_s, source.stop_s
         ):
             first.append(int(chunk.ticks[0]))
-            yield chunk.values
+            yield meter.hear(chunk.values)
 
     for values, n_samples in way.stream(chunks()):
         ticks = first[0] + codec.hop * np.arange(done, done + len(values), dtype=np.int64)
         done += len(values)
         attrs = {"n_samples": n_samples, "rate_hz": codec.rate_hz, "num_classes": codec.num_classes}
-        yield Features(values, ticks, Fraction(1, codec.rate_hz), attrs=attrs)
+        of_frames = {"level_db": meter.take(len(values))}
+        yield Features(values, ticks, Fraction(1, codec.rate_hz), attrs=attrs | of_frames)
 
 
 def cut_blocks(sound: Iterable[Float32], hop: int, frames: int, context: int) -> Iterator[tuple[Float32, int, int]]:

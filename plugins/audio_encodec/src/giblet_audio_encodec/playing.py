@@ -10,6 +10,7 @@ from giblet.types import Features
 from giblet_audio_encodec.chunks import play_chunks
 from giblet_audio_encodec.codec import Codec, Float32
 from giblet_audio_encodec.pieces import play_frames
+from giblet_audio_encodec.rhythm import beating
 from giblet_audio_encodec.targets import Target
 
 
@@ -17,6 +18,7 @@ def play_features(way: Target, features: Features) -> Iterator[Float32]:
     """Sound [n, channels], beginning with the first frame.
 
     Of chunks, `attrs["places"]` says where in its chunk the first frame lies; without it, a chunk begins there.
+    Where `attrs["summary"]` was read from scans, the sound gets the rhythm that it tells of.
     """
     codec = way.codec
     frame = (features.ticks - features.ticks[0]) // codec.frame_samples.numerator
@@ -25,7 +27,10 @@ def play_features(way: Target, features: Features) -> Iterator[Float32]:
     else:
         sound = play_frames(codec, way.play, features.values, frame)
     made = round((int(frame[-1]) + 1) * codec.frame_samples)
-    return to_length(sound, whole_length(codec, made, int(features.attrs.get("n_samples", 0))), codec.channels)
+    whole = whole_length(codec, made, int(features.attrs.get("n_samples", 0)))
+    sound = to_length(sound, whole, codec.channels)
+    summary = features.attrs.get("summary")
+    return sound if summary is None else beating(sound, summary, whole, codec.rate_hz)
 
 
 def whole_length(codec: Codec, made: int, whole: int) -> int:

@@ -1,7 +1,7 @@
 """Latents of long sound, faster than by one call over the whole, and in memory that does not grow with its length.
 
 A causal EnCodec is convolutions, an LSTM and one more convolution. Convolutions need a few frames of what was before,
-and run on two seconds at a time, whose pages are used again. The LSTM, step after step, waits for its weights from
+and run on four seconds at a time, whose pages are used again. The LSTM, step after step, waits for its weights from
 memory; so that it reads them once for twenty places of the sound, each begins two seconds early, which settles it.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BLOCK_FRAMES = 4500
 """A minute at once."""
-CONV_FRAMES = 150
+CONV_FRAMES = 300
 SEGMENT_FRAMES = 225
 
 
@@ -72,7 +72,7 @@ class LatentStream:
         return applied(self.last, tall)[:, :, before:]
 
     def _convolved(self, sound: Tensor, context: int) -> Iterator[Tensor]:
-        """Features [1, H, n] two seconds at a time, each with what is before it."""
+        """Features [1, H, n] four seconds at a time, each with what is before it."""
         frames = -(-sound.shape[2] // self.hop)
         for at in range(context, frames, CONV_FRAMES):
             first = max(0, at - self.context)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from giblet.errors import ConfigError, DataError
-from giblet.types import Array, FeatureSpec, Temporal
+from giblet.types import Array, FeatureSpec, Float, Temporal
 
 from giblet_audio_encodec.codec import Codec, Codes, Float32
+from giblet_audio_encodec.loudness import UNIT_DB, LoudnessBook, at_level
 from giblet_audio_encodec.pieces import PIECE_FRAMES, cut_blocks
 
 if TYPE_CHECKING:
@@ -58,6 +60,14 @@ class Target(ABC):
         for latents, seen in embed_stream(self.codec, sound):
             yield self.of_latents(latents), seen
 
+    def with_level(self, values: Array, level_db: Float) -> Array:
+        """Values [n, *S] with the loudness of each frame [n] among them. Default: as they are."""
+        return values
+
+    def without_level(self, values: Array) -> tuple[Array, Float | None]:
+        """Values as they were before, and the loudness [n] in dB; None where there is none among them."""
+        return values, None
+
     @abstractmethod
     def latents(self, values: Array) -> Float32:
         """The codec's latents [n, D] of values [n, *S]."""
@@ -68,7 +78,8 @@ class Target(ABC):
 
     def play(self, values: Array) -> Float32:
         """Sound [n * hop, channels] of values [n, *S]."""
-        return self.codec.synthesise(self.heard(values))
+        sound, (_, level_db) = self.codec.synthesise(self.heard(values)), self.without_level(values)
+        return sound if level_db is None else at_level(sound, level_db, self.codec.hop)
 
     @abstractmethod
     def encoder(self, spec: FeatureSpec, width: int, encoding: Encoding) -> nn.Module:
@@ -97,15 +108,35 @@ class BookTarget(Target):
         """Codes [n, C]."""
         return self.codec.quantise(latents, self.kbps)
 
+    def with_level(self, values: Array, level_db: Float) -> Array:
+        """Loudness as one more code before the others; a codec that normalises has one of its own."""
+        if self.codec.loudness is not None:
+            return values
+        book = LoudnessBook(self.codec.num_classes)
+        return np.concatenate([book.codes(level_db / UNIT_DB)[:, None], values], 1)
+
+    def without_level(self, values: Array) -> tuple[Array, Float | None]:
+        """The codes, and what the one before them says."""
+        if values.shape[1] == self.books:
+            return values, None
+        book, codes = LoudnessBook(self.codec.num_classes), np.rint(values[:, 0]).clip(0, self.codec.num_classes - 1)
+        return values[:, 1:], book.levels(codes.astype(np.int16)) * UNIT_DB
+
     def latents(self, values: Array) -> Float32:
         """The sum of the codes' vectors."""
-        return self.codec.latents(values)
+        return self.codec.latents(self.without_level(values)[0])
 
     def encoder(self, spec: FeatureSpec, width: int, encoding: Encoding) -> nn.Module:
         """The embeddings begin as the codec's own vectors."""
+        from giblet_audio_encodec.levels import LevelEncoder, level_width, split_codes
         from giblet_audio_encodec.nets import CodeEncoder
 
-        return CodeEncoder(spec, width, self.codec.vectors(spec.size), encoding.temporal, encoding.net)
+        vectors = self.codec.vectors(self.books)
+        if spec.size == self.books:
+            return CodeEncoder(spec, width, vectors, encoding.temporal, encoding.net)
+        content = CodeEncoder(spec, width - level_width(width), vectors, encoding.temporal, encoding.net)
+        split = partial(split_codes, step_db=LoudnessBook(self.codec.num_classes).step_db)
+        return LevelEncoder(content, split, spec, width)
 
 
 class CodesTarget(BookTarget):
@@ -123,7 +154,7 @@ class CodesTarget(BookTarget):
         """
         if values.dtype.kind not in "iu":
             raise DataError(f"audio_encodec plays integer codes, not {values.dtype}; take the likeliest class first")
-        return self.codec.latents(values)
+        return self.codec.latents(self.without_level(values)[0])
 
     def spec(self, spec: FeatureSpec) -> FeatureSpec:
         """Each of [F, C] is one of `num_classes`."""
@@ -132,8 +163,13 @@ class CodesTarget(BookTarget):
     def decoder(self, spec: FeatureSpec, width: int) -> nn.Module:
         """Logits [n, F, C, K]."""
         from giblet_audio_encodec.decoders import CodeDecoder
+        from giblet_audio_encodec.levels import LevelledCodes
 
-        return CodeDecoder(spec, width, self.codec.vectors(spec.size))
+        vectors = self.codec.vectors(self.books)
+        if spec.size == self.books:
+            return CodeDecoder(spec, width, vectors)
+        codes = CodeDecoder(replace(spec, shape=(self.books,)), width, vectors)
+        return LevelledCodes(codes, spec, width, self.codec.num_classes)
 
     @staticmethod
     def loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -151,7 +187,7 @@ class RegressionTarget(BookTarget):
 
     def heard(self, values: Array) -> Float32:
         """The vectors of the nearest numbers that are codes."""
-        nearest = np.rint(values).clip(0, self.codec.num_classes - 1)
+        nearest = np.rint(self.without_level(values)[0]).clip(0, self.codec.num_classes - 1)
         return self.codec.latents(nearest.astype(np.int16))
 
     def decoder(self, spec: FeatureSpec, width: int) -> nn.Module:
@@ -176,9 +212,18 @@ class LatentsTarget(Target):
         """Themselves."""
         return latents
 
+    def with_level(self, values: Array, level_db: Float) -> Array:
+        """Loudness as one more dimension behind the others; a codec that normalises has one of its own."""
+        return values if self.codec.loudness is not None else LoudnessBook.append(values, level_db / UNIT_DB)
+
+    def without_level(self, values: Array) -> tuple[Array, Float | None]:
+        """The latents, and what stands behind them."""
+        size = self.codec.vectors(self.books).shape[2]
+        return (values, None) if values.shape[1] == size else (values[:, :size], values[:, size] * UNIT_DB)
+
     def latents(self, values: Array) -> Float32:
-        """The same."""
-        return np.asarray(values, np.float32)
+        """The same without loudness."""
+        return np.asarray(self.without_level(values)[0], np.float32)
 
     def heard(self, values: Array) -> Float32:
         """Quantised at the bandwidth."""
@@ -186,15 +231,26 @@ class LatentsTarget(Target):
 
     def encoder(self, spec: FeatureSpec, width: int, encoding: Encoding) -> nn.Module:
         """Latents in units of their spread over the codebooks."""
+        from giblet_audio_encodec.levels import LevelEncoder, level_width, split_latents
         from giblet_audio_encodec.nets import LatentEncoder
 
-        return LatentEncoder(spec, width, self.codec.vectors(self.books), encoding.temporal, encoding.net)
+        vectors = self.codec.vectors(self.books)
+        content, size = replace(spec, shape=(vectors.shape[2],)), width
+        if spec.size > content.size:
+            size -= level_width(width)
+        net = LatentEncoder(content, size, vectors, encoding.temporal, encoding.net)
+        return net if spec.size == content.size else LevelEncoder(net, split_latents, spec, width)
 
     def decoder(self, spec: FeatureSpec, width: int) -> nn.Module:
         """Latents [n, F, D]."""
         from giblet_audio_encodec.decoders import LatentDecoder
+        from giblet_audio_encodec.levels import LevelledLatents, level_width
 
-        return LatentDecoder(spec, width, self.codec.vectors(self.books))
+        vectors = self.codec.vectors(self.books)
+        content = replace(spec, shape=(vectors.shape[2],))
+        if spec.size == content.size:
+            return LatentDecoder(content, width, vectors)
+        return LevelledLatents(LatentDecoder(content, width - level_width(width), vectors), spec, width)
 
     @staticmethod
     def loss(prediction: Tensor, target: Tensor) -> Tensor:

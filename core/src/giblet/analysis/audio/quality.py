@@ -12,7 +12,7 @@ import numpy as np
 
 from giblet.analysis.audio.spectrum import mel_correlation
 from giblet.analysis.audio.speech import NARROW_HZ, WIDE_HZ, pesq_nb, pesq_wb, stoi
-from giblet.analysis.audio.waveform import envelope_correlation, si_sdr, snr
+from giblet.analysis.audio.waveform import envelope_correlation, rhythm_correlation, si_sdr, snr
 from giblet.analysis.scores import Real
 from giblet.errors import DataError
 from giblet.media import audio_streams, read_sound
@@ -30,6 +30,8 @@ ANY_SOUND: dict[str, Metric] = {
     "mel_r": mel_correlation,
     "envelope_r": envelope_correlation,
 }
+WHOLE: dict[str, Metric] = {"rhythm_r": rhythm_correlation}
+"""Of the whole sound: a rhythm that lasts for seconds hardly changes within a piece."""
 SPEECH: dict[int, dict[str, Metric]] = {
     WIDE_HZ: {"pesq_wb": pesq_wb, "stoi": stoi},
     NARROW_HZ: {"pesq_nb": pesq_nb, "stoi": stoi},
@@ -41,7 +43,7 @@ def score_sounds(original: Float, made: Float, rate_hz: int) -> tuple[Scores, Re
 
     By metric: its mean over the pieces that have one, `..._sd` their SD (None for one piece). `n_pieces` is how many
     pieces there are, all of one length. A piece in which the original is silent has no score; one in which only the
-    reconstruction is has the score of silence, so that no version gains by it.
+    reconstruction is has the score of silence, so that no version gains by it. `rhythm_r` is of the whole sound.
 
     Raises
     ------
@@ -62,6 +64,11 @@ def score_sounds(original: Float, made: Float, rate_hz: int) -> tuple[Scores, Re
         scores[f"{name}_sd"] = float(np.std(known, ddof=1)) if len(known) > 1 else None
         if len(known) < len(found):
             reasons[name] = _told([f for f in found if isinstance(f, str)], len(found))
+    for name, metric in WHOLE.items():
+        whole = _attempt(metric, original, made, rate_hz)
+        scores[name] = whole if isinstance(whole, float) else None
+        if isinstance(whole, str):
+            reasons[name] = whole
     return scores, reasons
 
 

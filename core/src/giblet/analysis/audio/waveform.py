@@ -6,12 +6,15 @@ import numpy as np
 
 from giblet.analysis.scores import Real, pearson
 from giblet.errors import DataError
+from giblet.media import rhythm
 from giblet.types import Float
 
 MAX_DB = 100.0
 """What a copy scores: no more, so that means stay finite; no less than the negative of it."""
 SILENT = 1e-4
 """A sound that nowhere exceeds this, 80 dB below full scale, is silent: 16 bits have three steps below it."""
+RHYTHM_S = 2.0
+"""A window of loudness in which a rhythm of 1 Hz has two beats."""
 ENVELOPE_HZ = 50  # the syllable and beat rates of speech and music lie below 25 Hz
 
 
@@ -105,3 +108,23 @@ def envelope_correlation(original: Float, made: Float, rate_hz: int) -> float:
     if len(x) < 2 * rate_hz / ENVELOPE_HZ:
         raise DataError("shorter than 40 ms")
     return float(pearson(envelope(x, rate_hz), envelope(y, rate_hz)))
+
+
+def rhythm_rates(x: Float, rate_hz: int) -> Real:
+    """How fast loudness goes up and down, in octaves above 1 Hz, in windows of 2 s every half second: [N] -> [n]."""
+    loud = envelope(x, rate_hz)
+    windows = np.lib.stride_tricks.sliding_window_view(loud, round(RHYTHM_S * ENVELOPE_HZ))
+    return np.asarray(rhythm(windows[:: ENVELOPE_HZ // 2], ENVELOPE_HZ)[0])
+
+
+def rhythm_correlation(original: Float, made: Float, rate_hz: int) -> float:
+    """Correlation over time of the rates of two rhythms (`rhythm_rates`), whatever their phases.
+
+    Raises
+    ------
+    DataError
+        As `as_pair`, or if the sounds are shorter than five windows.
+    """
+    x, y = as_pair(original, made)
+    require_length(x, 5 * RHYTHM_S, rate_hz)
+    return float(pearson(rhythm_rates(x, rate_hz), rhythm_rates(y, rate_hz)))

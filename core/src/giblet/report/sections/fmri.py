@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from giblet.report import legend
-from giblet.report.brain import mosaic, parcels, rows_of
+from giblet.report.brain import RIDGES, best_ridge, mosaic, parcels, rows_of
 from giblet.report.figures import grouped, save_png, svg
 from giblet.report.markup import Html, Section, figure, html, number, paragraphs, table
 from giblet.report.run_folder import RunFolder
@@ -50,10 +50,12 @@ def _brain(run: RunFolder) -> Html:
     kind = "Axial slices" if voxels else "Bars for each parcel"
     alt = f"{kind} of {', '.join(rows_of(run.maps))} for the group mean; the tables below give the numbers by region"
     people = len(run.metrics.get("fmri", {}).get("subjects") or {})
+    ridge = best_ridge(run.maps)
+    gain = "" if ridge is None else f"r of the model minus that of the {RIDGES[ridge]}, the best here, "
     caption = (
         f"Mean scan of n = {people} people, held-out test blocks, {number(len(run.maps['r_group']))} "
-        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), r of the model minus "
-        f"that of the FIR ridge, and weights (SD of the prediction). Seed {run.metrics.get('seed')}."
+        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), {gain}"
+        f"and weights (SD of the prediction). Seed {run.metrics.get('seed')}."
     ) + (" The left of a slice is the left of the head. Model and ceiling share one scale." if voxels else "")
     return figure(svg(drawing, alt), f"{caption}{_units(run)}", "wide")
 
