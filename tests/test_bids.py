@@ -12,6 +12,7 @@ from giblet.cli import main
 from giblet.data import bids_tree
 from giblet.data.bids_events import annotations_of
 from giblet.data.naming import expand
+from giblet.data.parts import Study
 from giblet.pipeline.presentations import presentations
 
 MNI = "MNI152NLin2009cAsym"
@@ -129,6 +130,9 @@ def test_runs_are_in_the_order_of_their_numbers(tmp_path):
     shown = {"run-2": ("first", 1), "run-10": ("second", 5)}
     study = study_from_bids(tmp_path, film=films, offset_s=[1, 5])
     assert {s.run: (s.stimulus, s.offset_s) for s in study.scans} == shown
+    assert [s.run for s in study.scans] == ["run-2", "run-10"]
+    assert study.runs == ("run-2", "run-10")
+    assert Study("s", tmp_path, (), study.scans[::-1]).runs == ("run-2", "run-10")
     bold = tmp_path / PREP / "sub-1/func/*_bold.nii.gz"
     study = study_from_files(film=films, bold=bold, offset_s=[1, 5])
     assert {s.run: (s.stimulus, s.offset_s) for s in study.scans} == shown

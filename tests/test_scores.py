@@ -99,6 +99,46 @@ def test_loo_isc_is_agreement_not_a_bound():
     assert isc.note == "agreement, not a bound"
 
 
+def censored(seed=3):
+    """Seven people, of whom a third of the volumes was not measured, 0 there, as scans are."""
+    there = np.random.default_rng(seed).random((7, 200)) > 1 / 3
+    return (noise(0, 200, 3) + noise(1, 7, 200, 3)) * there[..., None], there
+
+
+def test_volumes_that_were_not_measured_are_in_neither_side_of_the_ceilings():
+    scans, there = censored()
+    measured = np.ma.array(scans, mask=np.repeat(~there[..., None], 3, axis=2))
+    isc = loo_isc(scans, there).values
+    for k in (0, 4):
+        others = measured[np.arange(7) != k].mean(0)[:, 1]
+        both = there[k] & ~others.mask
+        assert isc[k, 1] == pytest.approx(stats.pearsonr(scans[k, both, 1], others.data[both])[0])
+    order = np.random.default_rng(0).permutation(7)
+    first, second = (measured[part].mean(0)[:, 2] for part in (order[:3], order[3:]))
+    both = ~(first.mask | second.mask)
+    r = stats.pearsonr(first.data[both], second.data[both])[0]
+    assert group_ceiling(scans, there, n_splits=1).values[2] == pytest.approx(np.sqrt(2 * r / (1 + r)))
+
+
+def test_censored_volumes_do_not_lower_agreement():
+    """Zeros in the place of what was not measured made people look less alike than they are."""
+    scans, there = censored()
+    whole = noise(0, 200, 3) + noise(1, 7, 200, 3)
+    assert loo_isc(scans).values.mean() < loo_isc(whole).values.mean() - 0.03
+    assert loo_isc(scans, there).values.mean() == pytest.approx(loo_isc(whole).values.mean(), abs=0.03)
+    scans[~there] = 1e6
+    np.testing.assert_allclose(loo_isc(scans, there).values, loo_isc(censored()[0], there).values)
+    np.testing.assert_allclose(group_ceiling(scans, there).values, group_ceiling(censored()[0], there).values)
+
+
+@pytest.mark.parametrize("ceiling", [group_ceiling, loo_isc])
+def test_people_who_were_measured_at_other_trs_have_no_ceiling(ceiling):
+    there = np.repeat(np.arange(7), 10) == np.arange(7)[:, None]
+    got = ceiling(noise(0, 7, 70, 2), there)
+    assert got.values is None
+    assert got.note.startswith("no ceiling: ")
+
+
 @pytest.mark.parametrize("ceiling", [group_ceiling, loo_isc])
 def test_few_people_have_no_ceiling(ceiling):
     got = ceiling(noise(0, 5, 30, 2))

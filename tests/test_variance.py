@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from giblet.analysis.baselines import banded_parts, banded_ridge, blocked_folds, delay
@@ -159,6 +161,20 @@ def test_people_are_fitted_together_and_told_apart(world, quick_config, build):
     np.testing.assert_allclose(shares["b"].full, alone["b"].full, atol=1e-4)
     for s in shares.values():
         assert s.unique["text"].mean() > 0.2 > 0.05 > s.unique["other"].mean()
+
+
+def test_what_left_the_scans_leaves_their_predictions(world, quick_config, build):
+    """Of somebody whose confounds take everything out of a test block, nothing is left to explain there."""
+    _, codes, _ = build(world, quick_config)
+    codes.inputs[0]["other"] = noise(3, 260, 2).astype(np.float32)
+    before, _ = variance_shares([world], codes, ["a", "b"], quick_config, 10)
+    (block,) = world.of("test")
+    everything = np.eye(block.stop - block.start, dtype=np.float32)
+    told = replace(world, confounds={"b": {(block.start, block.stop): everything}})
+    after, _ = variance_shares([told], codes, ["a", "b"], quick_config, 10)
+    np.testing.assert_allclose(after["a"].full, before["a"].full, atol=1e-6)
+    assert before["b"].full.mean() > 0.1
+    assert not after["b"].full.any()
 
 
 def test_a_modality_that_never_varies_is_left_out(world, quick_config, build):

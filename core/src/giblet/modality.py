@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from giblet.errors import ConfigError
-from giblet.types import Aligned, Array, Features, FeatureSpec, Nuisance, Source, TRGrid
+from giblet.types import Aligned, Array, Features, FeatureSpec, Source, TRGrid
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -115,55 +115,6 @@ class Modality(BaseModel, ABC):
     def width(self, spec: FeatureSpec) -> int:
         """The size of the code h that the trunk sees for one TR. Default 256."""
         return 256
-
-    def nuisance(self, source: Source) -> Nuisance | None:
-        """Role "brain": what moves a scan beside the brain, and volumes that are not to be used. Default: nothing."""
-        return None
-
-    def clean(self, y: Array, blocks: Sequence[slice], tr_s: float, confounds: Array | None = None) -> Array:
-        """Role "brain": take drift and confounds [T, C] out of [T, V], each split block by itself. Default: nothing.
-
-        `confounds` are what `nuisance` found.
-        """
-        return y
-
-    def informed(self, atlas: Path | None, labels: Path | None, masks: Sequence[Path]) -> Self:
-        """Role "brain": a copy that knows the study's label image, its table of names and its brain masks.
-
-        Default: nothing. It is called before `fit`; what a person has set stays.
-        """
-        return self
-
-    def learn(self, scans: Mapping[str, Array], there: Mapping[str, Array]) -> Self:
-        """Role "brain": learn a brain space from training volumes alone. Default: nothing.
-
-        `scans` are cleaned and scaled [T, V] by person, on one clock; `there` [T] says which TRs were measured. Return
-        `self.fitted(name=array, ...)`.
-        """
-        return self
-
-    def to_space(self, y: Array, subject: str | None = None) -> Array:
-        """Role "brain": cleaned and scaled scans [T, V] in the space that was learned, [T, U]. Default: as they are."""
-        return y
-
-    def from_space(self, units: Array, subject: str | None = None) -> Array:
-        """Role "brain": the units of the brain space as values of voxels, [.., U] -> [.., V]. Default: as they are.
-
-        The core reads these arrays of `state` by name: `mask` [X, Y, Z] and `affine` [4, 4], where voxels lie; `unit`
-        [V], which unit a voxel belongs to, where units are sets of voxels; `columns` [1] of tables, and `kept` [P],
-        which of these the scans have. It asks `learned_space` whether units are components instead.
-        """
-        return units
-
-    @property
-    def learned_space(self) -> bool:
-        """Role "brain": whether units are components of all voxels, so that none has a place. Default: no."""
-        return False
-
-    @property
-    def averages(self) -> bool:
-        """Role "brain": whether the mean of all people is modelled, as one person called `average`. Default: no."""
-        return False
 
     def encode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """Build the encoder: `forward(x [n, F, *S], mask [n, F]) -> [n, width]`; row t depends on row t alone."""

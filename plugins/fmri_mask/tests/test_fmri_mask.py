@@ -14,9 +14,10 @@ import pytest
 import torch
 from giblet import ConfigError, DataError, Features, FeatureSpec, Source, TRGrid, seconds
 from giblet.alignment import clean, scale_train
+from giblet.media import volume_slabs
 from giblet.testing import modality_checks
 from giblet_fmri_mask import FmriMask
-from giblet_fmri_mask.features import slabs, tr_s
+from giblet_fmri_mask.features import tr_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -136,7 +137,7 @@ def test_a_voxel_needs_signal_in_more_than_95_percent_of_every_scan(tmp_path, sc
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_masked_values_equal_nilearns(tmp_path, dtype, suffix, monkeypatch):
     path, mask = write_scan(tmp_path / f"a{suffix}", dtype=dtype), write_mask(tmp_path / "m.nii")
-    monkeypatch.setattr("giblet_fmri_mask.features.slabs.__defaults__", (slice(None), 3 * 8 * int(np.prod(SHAPE))))
+    monkeypatch.setattr("giblet.media.images.volume_slabs.__defaults__", (slice(None), 3 * 8 * int(np.prod(SHAPE))))
     chunks = list(FmriMask(mask=mask).extract(Source(path)))
     assert [len(c.values) for c in chunks] == [3] * 6 + [2]
     f = Features.concat(chunks)
@@ -161,7 +162,7 @@ def test_memory_does_not_grow_with_the_scan(tmp_path):
     del big
     image, peak = nib.load(tmp_path / "a.nii", mmap=False), 4 << 20
     tracemalloc.start()
-    assert sum(data.shape[3] for _, data in slabs(tmp_path / "a.nii", image, limit=peak)) == 200
+    assert sum(data.shape[3] for _, data in volume_slabs(tmp_path / "a.nii", image, limit=peak)) == 200
     assert tracemalloc.get_traced_memory()[1] < 3 * peak
     tracemalloc.stop()
 
@@ -246,6 +247,27 @@ def test_heads_learn_a_known_linear_code():
     assert loss < 0.01
 
 
+@pytest.mark.parametrize("rank", [1, 3])
+def test_heads_of_a_low_rank_are_small_and_learn(rank):
+    """A map of rank r needs r numbers a voxel; what is of no higher rank loses nothing by it."""
+    torch.manual_seed(0)
+    spec, brain = FeatureSpec((400,), 1), FmriMask(head_rank=rank)
+    forward, inverse = brain.decode(spec, 6), brain.encode(spec, 6)
+    assert sum(p.numel() for p in forward.parameters()) == 6 * rank + 400 * rank + 400
+    assert sum(p.numel() for p in inverse.parameters()) == 400 * rank + rank + rank * 6
+    z = torch.randn(200, 6)
+    y = (z @ torch.randn(6, rank) @ torch.randn(rank, 400))[:, None]
+    adam = torch.optim.Adam(forward.parameters(), 0.02)
+    for _ in range(300):
+        adam.zero_grad()
+        loss = (forward(z) - y).square().mean() / y.var()
+        loss.backward()
+        adam.step()
+    assert loss < 0.01
+    assert torch.linalg.matrix_rank(forward(z)[:, 0] - forward.out.bias, rtol=1e-4) == rank
+    assert inverse(y, torch.ones(200, 1, dtype=torch.bool)).shape == (200, 6)
+
+
 def test_clean_uses_the_settings():
     y = np.random.default_rng(0).normal(size=(100, 3)).cumsum(0)
     own = FmriMask(high_pass_s=None, detrend=False).clean(y, [slice(None)], 2.0)
@@ -305,11 +327,12 @@ def test_what_is_wrong_is_named(tmp_path, scans):
     nan = write_scan(tmp_path / "nan.nii", change=nans)
     full = np.ones(SHAPE, bool)
     cases = [
-        (r"moved\.nii has another affine than .*sub-0", lambda: fit(scans[0], moved)),
-        (r"small\.nii has 5x5x5 voxels where .*sub-0.*12x14x11", lambda: fit(scans[0], tmp_path / "small.nii")),
-        (r"flat\.nii has 3 dimensions", lambda: fit(tmp_path / "flat.nii")),
-        (r"broken\.nii breaks off or is damaged", lambda: fit(broken)),
-        (r"text\.nii cannot be read as an image", lambda: fit(tmp_path / "text.nii")),
+        (r"moved\.nii is not on the grid of .*sub-0.*: its affine differs", lambda: fit(scans[0], moved)),
+        (r"small\.nii is not .*sub-0.*: it has 5 x 5 x 5 voxels, not 12 x 14 x 11",
+         lambda: fit(scans[0], tmp_path / "small.nii")),
+        (r"flat\.nii is not 4-D but 3-D", lambda: fit(tmp_path / "flat.nii")),
+        (r"broken\.nii breaks off: its header promises 20 volumes", lambda: fit(broken)),
+        (r"text\.nii cannot be read as a NIfTI image", lambda: fit(tmp_path / "text.nii")),
         (r"there is no image .*absent\.nii", lambda: fit(tmp_path / "absent.nii")),
         (r"neither an image nor a table; legal", lambda: fit(tmp_path / "scan.dcm")),
         (r"is a table among images", lambda: fit(scans[0], tmp_path / "four.txt")),
@@ -318,7 +341,7 @@ def test_what_is_wrong_is_named(tmp_path, scans):
         (r"no training volume in any scan", lambda: FmriMask().fit([one], [[]])),
         (r"mask .* holds other values", lambda: fit(scans[0], mask=write_mask(tmp_path / "m2.nii", 2 * full))),
         (r"mask .* is empty", lambda: fit(scans[0], mask=write_mask(tmp_path / "m0.nii", 0 * full))),
-        (r"another affine than the mask", lambda: fit(moved, mask=write_mask(tmp_path / "m.nii"))),
+        (r"not on the grid of the mask: its affine differs", lambda: fit(moved, mask=write_mask(tmp_path / "m.nii"))),
         (r"learned mask is empty|no mask can be learned", lambda: fit(write_scan(tmp_path / "z.nii", change=zero))),
         (r"holds 2 values that are not finite, from volume 3 to 4",
          lambda: everything(FmriMask(mask=write_mask(tmp_path / "m.nii")), nan)),
@@ -354,7 +377,7 @@ def test_a_real_scan(test_data, tmp_path):
 
 @pytest.mark.real_data
 def test_real_images_that_are_no_series(test_data):
-    with pytest.raises(DataError, match="has 3 dimensions"):
+    with pytest.raises(DataError, match="not 4-D but 3-D"):
         FmriMask().fit([Source(test_data / "nifti/someones_epi.nii.gz")], [[slice(None)]])
 
 

@@ -179,18 +179,19 @@ def banded_parts(
     alphas: Sequence[float] = ALPHAS,
     n_candidates: int = 20,
     seed: int = 0,
+    rid: Callable[[Float], Float] = np.copy,
 ) -> dict[str, Single]:
     """What each band [T, P] adds to the prediction of y [T, V] at the TRs `rows`, by banded ridge: `{band: [n, V]}`.
 
     Bands are taken as they are: delayed already, or under a hemodynamic response. `folds` are those of `blocked_folds`;
-    the rest is as in `banded_ridge`.
+    `rid` takes out of predictions [T, V] what left y; the rest is as in `banded_ridge`.
     """
     gammas = _candidates(len(bands), n_candidates, seed).astype(np.float32)
     fit, inner = places(train, validation, folds)
     columns = scaled([np.asarray(x, np.float32) for x in bands.values()], fit)
     target, penalties = np.asarray(y, np.float32)[fit], np.asarray(sorted(alphas), np.float32)
     parts, _, _ = solver(columns, fit)(columns, target, fit, inner, gammas, penalties)
-    return {name: part[rows].astype(np.float32) for name, part in zip(bands, parts, strict=True)}
+    return {name: rid(part)[rows].astype(np.float32) for name, part in zip(bands, parts, strict=True)}
 
 
 def _bands(

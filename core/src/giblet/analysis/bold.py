@@ -84,7 +84,7 @@ def score_bold(
     notes = [*fold_notes, *notes]
     draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
     n_pieces = len(pieces(joined.test, joined.tr_s))
-    return BoldScores(scores, _ceilings(y, people, trs), null, group_null, lag, notes, draws, n_pieces)
+    return BoldScores(scores, _ceilings(y, valid, people, trs), null, group_null, lag, notes, draws, n_pieces)
 
 
 def _mean_of_present(rows: Mapping[str, Matrix], valid: Mapping[str, Mask], who: Sequence[str]) -> tuple[Matrix, Mask]:
@@ -106,12 +106,14 @@ def _null(
     return shift_null(both[0], both[1], joined.test, joined.tr_s, n=config.evaluate.null_shifts, seed=config.seed)
 
 
-def _ceilings(y: Mapping[str, Float], people: Sequence[str], trs: NDArray[np.int64]) -> dict[str, Ceiling]:
+def _ceilings(
+    y: Mapping[str, Float], valid: Mapping[str, Mask], people: Sequence[str], trs: NDArray[np.int64]
+) -> dict[str, Ceiling]:
     if GROUP not in y:
         none = Ceiling("none", None, "no ceiling: one person, or people whose voxels are not the same places")
         return {"people": none, GROUP: none}
-    scans = np.stack([y[s][trs] for s in people])
-    return {"people": loo_isc(scans), GROUP: group_ceiling(scans)}
+    scans, there = np.stack([y[s][trs] for s in people]), np.stack([valid[s][trs] for s in people])
+    return {"people": loo_isc(scans, there), GROUP: group_ceiling(scans, there)}
 
 
 def _lag(codes: Codes, y: Float, joined: Joined, config: RunConfig) -> tuple[Lag | None, list[str]]:

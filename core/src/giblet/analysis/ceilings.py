@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from giblet.analysis.scores import Real, pearson
+from giblet.analysis.scores import Mask, Real, pearson
 from giblet.errors import DataError
 from giblet.types import Float, Int
 
 MIN_PEOPLE = 6
+COLUMNS = 256
+"""Voxels at once; more only cost memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,48 +38,64 @@ def _too_few(kind: str, people: int) -> Ceiling | None:
     return Ceiling(kind, None, note) if people < MIN_PEOPLE else None
 
 
-def group_ceiling(scans: Float, n_splits: int = 100, seed: int = 0) -> Ceiling:
+def group_ceiling(scans: Float, there: Mask | None = None, n_splits: int = 100, seed: int = 0) -> Ceiling:
     """Ceiling of the group mean of scans [S, T, V]: sqrt(Spearman-Brown of the split halves' mean r), [V].
 
-    The halves are drawn `n_splits` times. People weigh as their scans are scaled: z-score each, as for the group mean
-    itself. Fewer than 6 people have no ceiling; the note says so.
+    The halves are drawn `n_splits` times; each is the mean over those of it who were measured at a TR (`there` [S, T];
+    None: all were), and TRs at which nobody of a half was do not count. People weigh as their scans are scaled: z-score
+    each, as for the group mean itself. Fewer than 6 people have no ceiling; the note says so.
     """
-    people = len(scans)
-    if few := _too_few("group_split_half", people):
+    kind, people = "group_split_half", len(scans)
+    if few := _too_few(kind, people):
         return few
-    covariance = _covariance(scans)
-    rng = np.random.default_rng(seed)
+    seen = np.ones(scans.shape[:2], bool) if there is None else there
+    first = _halves(people, n_splits, seed)
+    counts = np.stack([half.astype(np.int64) @ seen for half in (first, ~first)])
+    both = np.asarray((counts > 0).all(0))
+    if not both.any(1).all():
+        return Ceiling(kind, None, "no ceiling: too few people were measured at the same test TRs")
     total = np.zeros(scans.shape[2])
-    for _ in range(n_splits):
-        order = rng.permutation(people)
-        total += _half_r(covariance, order[: people // 2], order[people // 2 :])
+    for at in range(0, len(total), COLUMNS):
+        some = slice(at, at + COLUMNS)
+        total[some] = _half_r(np.where(seen[..., None], scans[..., some], 0), first, counts, both).sum(0)
     values = np.sqrt(spearman_brown(total / n_splits))
-    return Ceiling("group_split_half", values, f"sqrt(Spearman-Brown), {n_splits} random halves of {people} people")
+    return Ceiling(kind, values, f"sqrt(Spearman-Brown), {n_splits} random halves of {people} people")
 
 
-def _covariance(scans: Float) -> Real:
-    """Sums of products over TRs between people, [V, S, S]."""
-    x = np.asarray(scans, np.float64)
-    x = np.moveaxis(x - x.mean(1, keepdims=True), 2, 0)
-    return x @ x.swapaxes(1, 2)
+def _halves(people: int, n_splits: int, seed: int) -> Mask:
+    """Who is in the first half of each split, [n, S]."""
+    rng = np.random.default_rng(seed)
+    first = np.zeros((n_splits, people), bool)
+    for row in first:
+        row[rng.permutation(people)[: people // 2]] = True
+    return first
 
 
-def _half_r(covariance: Real, a: Int, b: Int) -> Real:
-    """Correlation of the means of two groups of people, [V]."""
-    between = covariance[:, a][:, :, b].sum((1, 2))
-    scale = np.sqrt(covariance[:, a][:, :, a].sum((1, 2)) * covariance[:, b][:, :, b].sum((1, 2)))
-    return np.asarray(np.where(scale > 0, between / np.where(scale > 0, scale, 1.0), 0.0))
+def _half_r(scans: Float, first: Mask, counts: Int, both: Mask) -> Real:
+    """Correlation of the two halves' means, [n, V], of scans [S, T, V] that are 0 where nobody was measured."""
+    sums = [np.tensordot(half.astype(np.float64), scans, 1) for half in (first, ~first)]
+    a, b = (x / np.maximum(n, 1)[..., None] for x, n in zip(sums, counts, strict=True))
+    return np.stack([pearson(*pair) for pair in zip(a, b, both, strict=True)])
 
 
-def loo_isc(scans: Float) -> Ceiling:
+def loo_isc(scans: Float, there: Mask | None = None) -> Ceiling:
     """Correlate each person with the mean of the others: scans [S, T, V] -> [S, V].
 
-    This is agreement between people, not a bound on a model of one person (Nastase 2019, doi:10.1093/scan/nsz037).
+    TRs count at which the person and somebody else were measured (`there` [S, T]; None: all were), and the others' mean
+    is that of those who were. This is agreement between people, not a bound on a model of one person (Nastase 2019,
+    doi:10.1093/scan/nsz037).
     """
     if few := _too_few("loo_isc", len(scans)):
         return few
-    total = np.asarray(scans, np.float64).sum(0)
-    r = [pearson(np.asarray(person), (total - person) / (len(scans) - 1)) for person in scans]
+    seen = np.ones(scans.shape[:2], bool) if there is None else there
+    others = seen.sum(0) - seen
+    both = seen & (others > 0)
+    if not both.any(1).all():
+        return Ceiling("loo_isc", None, "no ceiling: somebody was measured at test TRs of nobody else")
+    x = np.where(seen[..., None], scans, 0)
+    total = x.sum(0, dtype=np.float64)
+    mean = ((total - person) / np.maximum(n, 1)[:, None] for person, n in zip(x, others, strict=True))
+    r = [pearson(*rows) for rows in zip(x, mean, both, strict=True)]
     return Ceiling("loo_isc", np.stack(r), "agreement, not a bound")
 
 

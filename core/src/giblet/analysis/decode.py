@@ -14,7 +14,17 @@ from giblet.analysis.smuggling import FAINT
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
-from giblet.model import Codes, ModalityNets, Model, RelativeLoss, Scans, add_residuals, decode_code, read_block
+from giblet.model import (
+    Codes,
+    ModalityNets,
+    Model,
+    RelativeLoss,
+    Scans,
+    add_residuals,
+    decode_code,
+    read_block,
+    residual_places,
+)
 from giblet.types import Progress, silent
 
 CONDITIONS = ("predicted", "faint", "noisy", "measured", "permuted")
@@ -44,7 +54,9 @@ class Reader:
             rng = np.random.default_rng(
                 [self.config.seed, draw, t.blocks.index(block), self.model.subjects.index(subject)]
             )
-            noisy = add_residuals(self.timelines, self.predicted, timeline, subject, rng)[block.trs]
+            start = int(rng.integers(len(residual_places(self.timelines, subject))))
+            rows = np.arange(block.start, block.stop)
+            noisy = add_residuals(self.timelines, self.predicted, timeline, subject, start, rows)
             clean = self.predicted[timeline][subject][block.trs]
             return np.asarray(clean + NOISE_POWER[condition] ** 0.5 * (noisy - clean), np.float32)
         y = t.scans[subject][block.trs]

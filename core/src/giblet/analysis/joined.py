@@ -69,17 +69,28 @@ def joined_scanned(timelines: Sequence[Timeline], subject: str) -> NDArray[np.bo
 
 
 def without_confounds(timelines: Sequence[Timeline], people: Sequence[str], x: Float) -> Float:
-    """Predictions [T, V] over all runs, rid of what confounds took out of the BOLD of each block: mean over people."""
+    """Predictions [T, V] over all runs, rid of what confounds took out of the BOLD of each block.
+
+    For several people it is, as of their scans, the mean over those who were measured at a TR.
+    """
     if not any(t.confounds for t in timelines):
         return x
     starts = [r.start for r in join(timelines).runs]
     out = x.copy()
     for begin, t in zip(starts, timelines, strict=True):
-        for subject in people:
+        for subject, weight in _shares(t, people).items():
             for (start, stop), v in t.confounds.get(subject, {}).items():
                 rows = slice(begin + start, begin + stop)
-                out[rows] -= v @ (v.T @ x[rows]) / len(people)
+                out[rows] -= weight[start:stop, None] * (v @ (v.T @ x[rows]))
     return out
+
+
+def _shares(t: Timeline, people: Sequence[str]) -> dict[str, Matrix]:
+    """What of the mean over people is each one's at every TR, [T]; equal where nobody was measured."""
+    nobody = np.zeros(t.grid.n_trs, bool)
+    there = {s: t.scanned.get(s, nobody) for s in people}
+    n = np.sum(list(there.values()), axis=0)
+    return {s: np.where(n > 0, m / np.maximum(n, 1), 1 / len(people)).astype(np.float32) for s, m in there.items()}
 
 
 def joined_cleaning(timelines: Sequence[Timeline]) -> Callable[[Float], Float]:
@@ -89,9 +100,9 @@ def joined_cleaning(timelines: Sequence[Timeline]) -> Callable[[Float], Float]:
     def clean(x: Float) -> Float:
         out = x.copy()
         for begin, t in zip(starts, timelines, strict=True):
-            for (start, stop), matrix in t.cleaning.items():
+            for (start, stop), c in t.cleaning.items():
                 rows = slice(begin + start, begin + stop)
-                out[rows] = matrix @ x[rows]
+                out[rows] = x[rows] - c.out @ (c.into @ x[rows])
         return out
 
     return clean

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from giblet.analysis.baselines import blocked_folds, inner_folds
 from giblet.analysis.inference import sign_flip
-from giblet.analysis.joined import Joined, Matrix, join, joined_cleaning, joined_codes, joined_scanned, joined_scans
+from giblet.analysis.joined import (
+    Joined,
+    Matrix,
+    join,
+    joined_cleaning,
+    joined_codes,
+    joined_scanned,
+    joined_scans,
+    without_confounds,
+)
 from giblet.analysis.ridges import under_hrf
 from giblet.analysis.scores import Mask, Real, is_constant
 from giblet.analysis.variance import Shares, partition
@@ -70,8 +81,9 @@ def _by_person(
     for people in groups.values():
         scans = [joined_scans(timelines, s) for s in people]
         trs = _trs(joined, measured[people[0]], gap)
-        shares = _in_parts(bands, np.concatenate(scans, 1), {**trs, **fit})
         edges = np.cumsum([0, *(y.shape[1] for y in scans)])
+        rid = partial(_without_confounds, timelines, dict(zip(people, pairwise(edges), strict=True)))
+        shares = _in_parts(bands, np.concatenate(scans, 1), rid, {**trs, **fit})
         out |= {s: _columns(shares, slice(a, b)) for s, a, b in zip(people, edges, edges[1:], strict=False)}
     return {s: out[s] for s in subjects if s in out}
 
@@ -83,9 +95,23 @@ def _trs(joined: Joined, measured: Mask, gap: int) -> dict[str, Any]:
     return {"train": train, "validation": validation, "rows": rows, "folds": folds}
 
 
-def _in_parts(bands: Mapping[str, Float], y: Matrix, fit: Mapping[str, Any]) -> Shares:
+def _without_confounds(
+    timelines: Sequence[Timeline], columns: Mapping[str, tuple[int, int]], at: int, x: Float
+) -> Float:
+    """Predictions [T, V] for columns from `at` on, each person's rid of their own confounds."""
+    out = x.copy()
+    for subject, edges in columns.items():
+        mine = slice(*(max(edge - at, 0) for edge in edges))
+        out[:, mine] = without_confounds(timelines, [subject], x[:, mine])
+    return out
+
+
+def _in_parts(
+    bands: Mapping[str, Float], y: Matrix, rid: Callable[[int, Float], Float], fit: Mapping[str, Any]
+) -> Shares:
     """Some columns at a time."""
-    parts = [partition(bands, y[:, at : at + COLUMNS], **fit) for at in range(0, y.shape[1], COLUMNS)]
+    starts = range(0, y.shape[1], COLUMNS)
+    parts = [partition(bands, y[:, at : at + COLUMNS], rid=partial(rid, at), **fit) for at in starts]
     return Shares(
         np.concatenate([p.full for p in parts]),
         {n: np.concatenate([p.split[n] for p in parts]) for n in bands},

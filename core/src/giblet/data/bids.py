@@ -10,8 +10,8 @@ from typing import Any
 
 from giblet.data.assemble import check_tr, make_scans, without
 from giblet.data.bids_stimuli import Given, stimuli_of
-from giblet.data.bids_tree import LOOKED_FOR, TOLD, Image, Tree, derivatives_of, entities_of, some, tree_of
-from giblet.data.naming import Named, paired
+from giblet.data.bids_tree import LOOKED_FOR, TOLD, Image, Tree, derivatives_of, some, tree_of
+from giblet.data.naming import Named, entities_of, paired, refuse_two_of_one, run_of
 from giblet.data.parts import Study
 from giblet.data.study_file import ScanEntry
 from giblet.data.written import read_object
@@ -113,15 +113,9 @@ def _in_space(images: Sequence[Image], space: str | None) -> list[Image]:
 def _named(images: Sequence[Image]) -> list[tuple[Named, Image]]:
     """Each scan's person and run, by the entities in which runs differ."""
     varying = [k for k in OF_A_RUN if len({i.entities.get(k) for i in images}) > 1]
-    found: dict[tuple[str, str], tuple[Named, Image]] = {}
-    for i in images:
-        parts = [f"{k}-{i.entities[k]}" for k in varying if k in i.entities]
-        run = "_".join(parts) or f"run-{i.entities.get('run', '1')}"
-        if (i.subject, run) in found:
-            first = found[i.subject, run][1].path
-            raise ConfigError(f"{first} and {i.path} are both {i.subject} {run}; move one away, or use a study.toml")
-        found[i.subject, run] = (Named(i.path, i.subject, run, dict(i.entities)), i)
-    return list(found.values())
+    named = [Named(i.path, i.subject, run_of(i.entities, varying), dict(i.entities)) for i in images]
+    refuse_two_of_one(named, "move one away")
+    return list(zip(named, images, strict=True))
 
 
 def _require_all(entries: Sequence[ScanEntry]) -> None:

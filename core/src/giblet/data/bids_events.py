@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from giblet.data.bids_tree import Image, entities_of
+from giblet.data.bids_tree import Image
+from giblet.data.naming import entities_of
 from giblet.errors import ConfigError, DataError
 from giblet.types import seconds
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from giblet.data.assemble import make_stimulus
 from giblet.data.bids_events import INSTEAD, Shown, annotations_of, events_of, shown_by
-from giblet.data.bids_tree import Image, entities_of, some
+from giblet.data.bids_tree import Image, some
 from giblet.data.flags import flag_stimuli, match, offsets_of
-from giblet.data.naming import Named, natural
+from giblet.data.naming import Named, entities_of, natural
 from giblet.data.parts import Stimulus
 from giblet.data.study_file import AnnotationsEntry, StimulusEntry
 from giblet.errors import DataError

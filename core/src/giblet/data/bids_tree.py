@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from giblet.data.naming import entities_of, natural
 from giblet.data.written import read_object
 from giblet.errors import ConfigError, DataError
 
-ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)(?=_)")
 BOLD = re.compile(r"_desc-preproc_bold\.nii(?:\.gz)?$|_bold\.(?:func\.gii|[dp]tseries\.nii)$")
 LOOKED_FOR = "sub-*/[ses-*/]func/*_desc-preproc_bold.nii.gz, *_bold.func.gii or *_bold.dtseries.nii"
 OF_THE_IMAGE = ("space", "res", "den", "hemi", "desc", "cohort")
@@ -72,11 +72,6 @@ class Tree(NamedTuple):
     notes: tuple[str, ...]
 
 
-def entities_of(name: str) -> dict[str, str]:
-    """The entities of a file's name, in their order."""
-    return dict(ENTITY.findall(name))
-
-
 def derivatives_of(folder: Path) -> tuple[Path, Path]:
     """The folder of fMRIPrep's derivatives, and the root of the data set that they are of.
 
@@ -128,13 +123,13 @@ def tree_of(derivatives: Path) -> Tree:
 
 def _images(folder: Path) -> list[Image]:
     names = frozenset(e.name for e in os.scandir(folder))
-    return [Image(folder / n, entities_of(n), names) for n in sorted(names) if BOLD.search(n)]
+    return [Image(folder / n, entities_of(n), names) for n in sorted(names, key=natural) if BOLD.search(n)]
 
 
 def _func_folders(subject: Path) -> Iterator[Path]:
     inside = [Path(e.path) for e in os.scandir(subject) if e.is_dir()]
-    yield from sorted(p for p in inside if p.name == "func")
-    sessions = sorted(p for p in inside if p.name.startswith("ses-"))
+    yield from (p for p in inside if p.name == "func")
+    sessions = sorted((p for p in inside if p.name.startswith("ses-")), key=lambda p: natural(p.name))
     yield from (s / "func" for s in sessions if (s / "func").is_dir())
 
 

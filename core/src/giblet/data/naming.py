@@ -5,13 +5,16 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from giblet.errors import ConfigError
 
-ENTITY = re.compile(r"(?:^|[_/])(sub|ses|task|run)-([A-Za-z0-9]+)")
+ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)(?=_)")
+"""`key-value` in a name of BIDS, behind which something must follow."""
+LOOSE_ENTITY = re.compile(r"(?:^|[_/])(sub|ses|task|run)-([A-Za-z0-9]+)")
+"""The same in any name or path, as far as it says who and which run."""
 LOOSE_RUN = re.compile(r"(?:^|[_/.\-])run[_\-]?(\d+)(?![A-Za-z0-9])")
 """`run` as a word with a number, in names that are not BIDS: s01_run2.npy."""
 SEPARATOR = re.compile(r"[_/.\- ]+")
@@ -73,8 +76,13 @@ def paired(paths: Sequence[Path]) -> dict[Path, Path | None]:
 
 
 def entities_of(name: str) -> dict[str, str]:
-    """BIDS entities of a name, the last of each kind; a run is also found when it is written `run2`."""
-    found = dict(ENTITY.findall(name))
+    """The entities of a file of a BIDS data set, in the order of its name."""
+    return dict(ENTITY.findall(name))
+
+
+def loose_entities_of(name: str) -> dict[str, str]:
+    """Person, session, task and run in any name, the last of each; a run is also found when it is written `run2`."""
+    found = dict(LOOSE_ENTITY.findall(name))
     loose = LOOSE_RUN.findall(name)
     return found if "run" in found or not loose else {**found, "run": loose[-1]}
 
@@ -88,21 +96,24 @@ def identify(paths: Sequence[Path]) -> list[Named]:
         If the names leave it open who is who, or two files are of one subject and run.
     """
     names = [_relative(p, paths) for p in paths]
-    entities = [entities_of(n) for n in names]
+    entities = [loose_entities_of(n) for n in names]
     subjects = [f"sub-{e['sub']}" for e in entities if "sub" in e]
     if len(subjects) < len(paths):
-        subjects = _differing([LOOSE_RUN.sub("", ENTITY.sub("", n)) for n in names], paths)
+        subjects = _differing([LOOSE_RUN.sub("", LOOSE_ENTITY.sub("", n)) for n in names], paths)
     varying = [k for k in ("ses", "task", "run") if len({e.get(k) for e in entities}) > 1]
-    named = [Named(p, s, _run(e, varying), e) for p, s, e in zip(paths, subjects, entities, strict=True)]
+    named = [Named(p, s, run_of(e, varying), e) for p, s, e in zip(paths, subjects, entities, strict=True)]
+    refuse_two_of_one(named, "name one scan a run")
+    return named
+
+
+def refuse_two_of_one(named: Sequence[Named], instead: str) -> None:
+    """Refuse two files of one person and run; `instead` is a way out."""
     seen: dict[tuple[str, str], Path] = {}
     for n in named:
         if (n.subject, n.run) in seen:
-            first = seen[n.subject, n.run]
-            raise ConfigError(
-                f"{first} and {n.path} are both {n.subject} {n.run}; name one scan a run, or use study.toml"
-            )
+            both = f"{seen[n.subject, n.run]} and {n.path} are both {n.subject} {n.run}"
+            raise ConfigError(f"{both}; {instead}, or use a study.toml")
         seen[n.subject, n.run] = n.path
-    return named
 
 
 def _relative(path: Path, paths: Sequence[Path]) -> str:
@@ -110,7 +121,8 @@ def _relative(path: Path, paths: Sequence[Path]) -> str:
     return (path.absolute().parent / stem(path)).relative_to(parent).as_posix()
 
 
-def _run(entities: dict[str, str], varying: list[str]) -> str:
+def run_of(entities: Mapping[str, str], varying: Sequence[str]) -> str:
+    """The name of a run: the entities in which runs differ."""
     parts = [f"{k}-{entities[k]}" for k in varying if k in entities]
     return "_".join(parts) or f"run-{entities.get('run', '1')}"
 

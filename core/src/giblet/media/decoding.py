@@ -9,6 +9,7 @@ from pathlib import Path
 
 from giblet.errors import DataError
 from giblet.media.containers import AvObject, duration_s
+from giblet.media.threads import most_threads
 
 SEEK_MARGIN_S = Fraction(2)
 """How far before a cut decoding begins, so that frames out of coding order are there."""
@@ -40,6 +41,7 @@ class Decoder:
             If none does.
         """
         self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = most_threads()
         for frame in self._decoded() if start_s is None else self._from(start_s):
             if frame.pts is not None:
                 length = frame.duration or 0

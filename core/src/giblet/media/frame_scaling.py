@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.media.containers import AvObject
+from giblet.media.threads import most_threads
 
 FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 """Swscale's exact path: a mean of 0.4 levels from a floating-point conversion; its default is 1.7 levels off."""
@@ -98,12 +99,13 @@ class Scalers:
     """Scalers that take frames in turn, each in a thread of its own; what they fill is whole after `wait`."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.workers = [(FrameScaler(width, height), ThreadPoolExecutor(1)) for _ in range(SCALERS)]
+        threads = min(SCALERS, most_threads() or SCALERS)
+        self.workers = [(FrameScaler(width, height), ThreadPoolExecutor(1)) for _ in range(threads)]
         self.under_way: deque[Future[None]] = deque()
 
     def into(self, out: NDArray[np.uint8], frame: AvObject) -> None:
         """Have a frame scaled into `out` [H, W, 3]; waits for an earlier one where all are at work."""
-        if len(self.under_way) > SCALERS:
+        if len(self.under_way) > len(self.workers):
             self.under_way.popleft().result()
         scaler, thread = self.workers[0]
         self.workers.append(self.workers.pop(0))

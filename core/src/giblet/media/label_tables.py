@@ -34,3 +34,10 @@ def read_label_table(path: Path) -> DataFrame:
     if len(broken):
         raise DataError(f"the labels {path} have the index {str(broken.iloc[0])!r}; give whole numbers")
     return rows.assign(index=numbers.astype("int64"))
+
+
+def label_groups(rows: DataFrame, column: str) -> dict[str, list[int]]:
+    """The labels of each name or network, in the order of the table; none where it lacks the column."""
+    if column not in rows.columns:
+        return {}
+    return {str(k): [int(i) for i in part["index"]] for k, part in rows.groupby(column, sort=False)}

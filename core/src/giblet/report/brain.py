@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SLICES = 6
-GAIN = "model minus ridge"
+GAIN = "model minus best ridge"
+RIDGES = {
+    "ridge_group": "FIR ridge",
+    "banded_group": "banded ridge",
+    "summary_ridge_group": "ridge on summaries",
+    "summary_banded_group": "banded ridge on summaries",
+    "hrf_banded_group": "banded ridge under the HRF",
+}
 WEIGHTS = "weights"
 MAP_COLOURS = "RdBu_r"
 """Diverging, so that a negative r is seen as one; the same limits on either side of 0."""
@@ -63,11 +70,16 @@ class Volume:
         return x[0] - 1.5, x[-1] + 1.5, y[0] - 1.5, y[-1] + 1.5
 
 
+def best_ridge(maps: Mapping[str, NDArray[Any]]) -> str | None:
+    """The map of the ridge whose mean r is highest; None without any."""
+    return max((k for k in RIDGES if k in maps), key=lambda k: float(maps[k].mean()), default=None)
+
+
 def rows_of(maps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-    """The maps to show: model r, ceiling, model minus ridge, weights; what is absent or empty is left out."""
-    r, ridge = maps.get("r_group"), maps.get("ridge_group")
+    """The maps to show: model r, ceiling, model minus best ridge, weights; what is absent or empty is left out."""
+    r, ridge = maps.get("r_group"), best_ridge(maps)
     rows = {"model r": r, "ceiling": maps.get("ceiling_group")}
-    rows[GAIN] = None if r is None or ridge is None else r - ridge
+    rows[GAIN] = None if r is None or ridge is None else r - maps[ridge]
     rows[WEIGHTS] = maps.get("weight_group")
     return {k: v for k, v in rows.items() if v is not None and np.isfinite(v).any()}
 
@@ -139,8 +151,8 @@ def _name_regions(fig: Figure, maps: Mapping[str, NDArray[Any]]) -> None:
 
 @styled
 def parcels(maps: Mapping[str, NDArray[Any]]) -> Figure:
-    """Model r of each parcel as bars, sorted, with ridge as dots and the ceiling as a line."""
-    r, ridge, ceiling = (maps.get(k) for k in ("r_group", "ridge_group", "ceiling_group"))
+    """Model r of each parcel as bars, sorted, with the best ridge as dots and the ceiling as a line."""
+    r, ceiling, ridge = maps.get("r_group"), maps.get("ceiling_group"), best_ridge(maps)
     assert r is not None
     sort_by = ceiling if ceiling is not None and np.isfinite(ceiling).any() else r
     order = np.argsort(-np.nan_to_num(sort_by, nan=-2), kind="stable")
@@ -148,7 +160,7 @@ def parcels(maps: Mapping[str, NDArray[Any]]) -> Figure:
     ax, at = fig.add_subplot(), np.arange(len(r))
     ax.bar(at, r[order], width=1, color=BLUE, label="model r", linewidth=0)
     if ridge is not None:
-        ax.plot(at, ridge[order], ".", color=ORANGE, markersize=3, label="FIR ridge")
+        ax.plot(at, maps[ridge][order], ".", color=ORANGE, markersize=3, label=RIDGES[ridge])
     if sort_by is ceiling:
         ax.step(at, sort_by[order], where="mid", color=INK, linewidth=1, label="ceiling")
     ax.axhline(0, color=INK, linewidth=0.6)

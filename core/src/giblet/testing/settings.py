@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from giblet.brain import BrainModality
 from giblet.modality import Modality
 from giblet.plugins import check_class
 from giblet.testing.case import Case
@@ -28,10 +29,12 @@ def check_methods_are_spelt(case: Case) -> None:
     """No public method is called nearly as one of Modality's: a misspelt one would never be called."""
     from difflib import get_close_matches
 
-    ours = [n for n, f in vars(Modality).items() if inspect.isfunction(f) and not n.startswith("_")]
-    for cls in type(case.modality).__mro__[: type(case.modality).__mro__.index(Modality)]:
+    base = BrainModality if isinstance(case.modality, BrainModality) else Modality
+    known = {n: f for c in base.__mro__ if issubclass(c, Modality) for n, f in vars(c).items()}
+    ours = [n for n, f in known.items() if inspect.isfunction(f) and not n.startswith("_")]
+    for cls in (c for c in type(case.modality).__mro__ if not issubclass(base, c)):
         for name, method in vars(cls).items():
-            if inspect.isfunction(method) and not name.startswith("_") and not hasattr(Modality, name):
+            if inspect.isfunction(method) and not name.startswith("_") and not hasattr(base, name):
                 near = get_close_matches(name, ours, 1, NEAR)
                 require(not near, f"nothing calls {cls.__name__}.{name}; did you mean {''.join(near)!r}?")
 

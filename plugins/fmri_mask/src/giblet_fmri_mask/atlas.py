@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from giblet.errors import ConfigError, DataError, did_you_mean
-from giblet.types import Float, Int
+from giblet.media import label_groups, read_label_table, read_on_grid
+from giblet.types import Array, Float, Int
 
 SCHAEFER = re.compile(r"schaefer([1-9]|10)00")
 """Schaefer et al. 2018 (doi:10.1093/cercor/bhx179), 100 to 1,000 parcels, in MNI space."""
@@ -25,9 +26,10 @@ def read_labels(atlas: str, shape: tuple[int, ...], affine: Float) -> Int:
     DataError
         If the file cannot be read, is on another grid or holds no whole numbers, or the atlas cannot be fetched.
     """
-    fetched = SCHAEFER.fullmatch(atlas)
-    image = _on_grid(_fetched(atlas), shape, affine) if fetched else _file(Path(atlas), shape, affine)
-    values = np.asanyarray(image.dataobj).reshape(shape)
+    if SCHAEFER.fullmatch(atlas):
+        values = _on_grid(_fetched(atlas), shape, affine)
+    else:
+        values = read_on_grid(Path(atlas), shape, affine, "the atlas")
     if not np.array_equal(values, np.round(values)):
         raise DataError(f"the atlas {atlas} holds values that are no whole numbers; give an image of labels")
     return values.astype(np.int64)
@@ -64,34 +66,8 @@ def _names(table: Path | None) -> dict[str, list[int]]:
     """The labels of each name and each network."""
     if table is None:
         return {}
-    from giblet.media import read_label_table
-
     rows = read_label_table(table)
-    columns = [c for c in ("network", "name") if c in rows.columns]
-    return {
-        str(name): [int(i) for i in part["index"]]
-        for column in columns
-        for name, part in rows.groupby(column, sort=False)
-    }
-
-
-def _file(path: Path, shape: tuple[int, ...], affine: Float) -> Any:
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image: Any = nib.load(path)
-    except FileNotFoundError:
-        raise DataError(f"there is no atlas {path}; give a NIfTI of labels, or a name such as schaefer400") from None
-    except (ImageFileError, OSError) as error:
-        raise DataError(f"the atlas {path} cannot be read: {' '.join(str(error).split())}") from None
-    size, wants = "x".join(map(str, image.shape)), "x".join(map(str, shape))
-    advice = 'resample it (nilearn.image.resample_to_img, interpolation="nearest")'
-    if image.shape[:3] != shape or image.shape[3:] not in ((), (1,)):
-        raise DataError(f"the atlas {path} has {size} voxels, the scans have {wants}; {advice}")
-    if not np.allclose(image.affine, affine, atol=1e-3):
-        raise DataError(f"the atlas {path} has another affine than the scans; {advice}")
-    return image
+    return label_groups(rows, "network") | label_groups(rows, "name")
 
 
 def _fetched(name: str) -> Any:
@@ -106,7 +82,8 @@ def _fetched(name: str) -> Any:
     return nib.load(found.maps)
 
 
-def _on_grid(image: Any, shape: tuple[int, ...], affine: Float) -> Any:
+def _on_grid(image: Any, shape: tuple[int, ...], affine: Float) -> Array:
     from nilearn.image import resample_img
 
-    return resample_img(image, affine, shape, interpolation="nearest", copy_header=True, force_resample=True)
+    placed = resample_img(image, affine, shape, interpolation="nearest", copy_header=True, force_resample=True)
+    return np.asanyarray(placed.dataobj).reshape(shape)

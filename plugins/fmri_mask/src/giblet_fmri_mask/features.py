@@ -1,9 +1,7 @@
-"""Reading scans in slabs of volumes, with bounded memory."""
+"""What a scan's file is, its clock, and the values of slabs of its volumes."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from numpy.typing import NDArray
 
 TABLES = (".txt", ".tsv", ".csv", ".npy", ".mat", ".func.gii", ".dtseries.nii", ".ptseries.nii")
 IMAGES = (".nii", ".nii.gz", ".img", ".hdr", ".img.gz", ".hdr.gz")
-SLAB_BYTES = 32 << 20
 SECONDS = {"sec": Fraction(1), "msec": Fraction(1, 1000), "usec": Fraction(1, 1_000_000), "unknown": Fraction(1)}
 
 
@@ -36,30 +33,6 @@ def is_table(path: Path) -> bool:
     raise DataError(f"{path} is neither an image nor a table; legal: {', '.join((*IMAGES[:2], *TABLES))}")
 
 
-def load_image(path: Path, dimensions: int = 4) -> Any:
-    """Open an image without reading its volumes.
-
-    Raises
-    ------
-    DataError
-        If it is missing, no image, or has another number of dimensions.
-    """
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        # Kept open, else .nii.gz is unpacked from its start for each slab; not mapped: what was read of a map stays.
-        image = nib.load(path, keep_file_open=True, mmap=False)
-    except FileNotFoundError:
-        raise DataError(f"there is no image {path}") from None
-    except (ImageFileError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from None
-    if len(image.shape) != dimensions:
-        want = "a series [x, y, z, time]" if dimensions == 4 else "a mask [x, y, z]"
-        raise DataError(f"{path} has {len(image.shape)} dimensions {image.shape}; give {want}")
-    return image
-
-
 def tr_s(image: Any) -> Fraction:
     """The repetition time that the header states, exactly as printed and in its own unit; 1 where it states none.
 
@@ -68,24 +41,6 @@ def tr_s(image: Any) -> Fraction:
     zoom, unit = image.header.get_zooms()[3], image.header.get_xyzt_units()[1]
     stated = Fraction(str(zoom)) if np.isfinite(zoom) and zoom > 0 else Fraction(0)
     return stated * SECONDS.get(unit, Fraction(1)) or Fraction(1)
-
-
-def slabs(path: Path, image: Any, part: slice = slice(None), limit: int = SLAB_BYTES) -> Iterator[tuple[int, Array]]:
-    """The volumes of `part` in order, a slab [X, Y, Z, n] of at most `limit` bytes at a time, with its first index.
-
-    Raises
-    ------
-    DataError
-        If the file breaks off or is damaged.
-    """
-    start, stop, _ = part.indices(image.shape[3])
-    step = max(1, limit // (8 * int(np.prod(image.shape[:3]))))
-    for first in range(start, stop, step):
-        try:
-            yield first, np.asanyarray(image.dataobj[..., first : min(first + step, stop)])
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            cause = " ".join(str(error).split())
-            raise DataError(f"{path} breaks off or is damaged at volume {first}: {cause}; copy it again") from None
 
 
 def places(mask: Array) -> NDArray[np.int64]:

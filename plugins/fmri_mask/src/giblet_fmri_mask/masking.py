@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from giblet.errors import DataError
+from giblet.media import off_grid, open_image, read_on_grid, volume_slabs
 from giblet.types import Array, Float
 from numpy.typing import NDArray
-
-from giblet_fmri_mask.features import load_image, slabs
 
 Mask = NDArray[np.bool_]
 THIN = 20  # fewer voxels along an axis than this are a slab or a coarse grid
@@ -24,10 +23,10 @@ def training_image(path: Path, train: Sequence[slice]) -> tuple[NDArray[np.float
     Signal is a finite value other than 0; values that are not finite count as 0, for some software writes NaN outside
     of the brain.
     """
-    image = load_image(path)
+    image = open_image(path)
     total, active, n = np.zeros(image.shape[:3]), np.zeros(image.shape[:3]), 0
     for part in train:
-        for _, data in slabs(path, image, part):
+        for _, data in volume_slabs(path, image, part):
             x = np.nan_to_num(np.asarray(data, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
             total += x.sum(-1)
             active += np.count_nonzero(x, axis=-1)
@@ -77,7 +76,7 @@ def _signal(
     """The mean images of the sources that have training volumes, and where all of these have signal [X, Y, Z]."""
     import nibabel as nib
 
-    images, signal = [], np.ones(load_image(paths[0]).shape[:3], bool)
+    images, signal = [], np.ones(open_image(paths[0]).shape[:3], bool)
     for path, part in zip(paths, train, strict=True):
         mean, active, n = training_image(path, part)
         if n:
@@ -90,10 +89,7 @@ def _common(given: Sequence[Path], shape: tuple[int, ...], affine: Float) -> Mas
     """Where all brain masks agree."""
     out = np.ones(shape, bool)
     for path in dict.fromkeys(given):
-        mask, own = user_mask(path)
-        if mask.shape != shape or not np.allclose(own, affine, atol=1e-3):
-            raise DataError(f"the mask {path} is not on the grid of the scans; take the mask of the same space")
-        out &= mask
+        out &= _binary(read_on_grid(path, shape, affine, "the mask"), path)
     return out
 
 
@@ -105,13 +101,17 @@ def user_mask(path: Path) -> tuple[Mask, Float]:
     DataError
         If it is no such image, or empty.
     """
-    image = load_image(path, 3)
-    values = np.asanyarray(image.dataobj)
+    image = open_image(path, 3)
+    values = np.asanyarray(image.dataobj).reshape(image.shape[:3])
+    return _binary(values, path), np.asarray(image.affine, np.float64)
+
+
+def _binary(values: Array, path: Path) -> Mask:
     if not np.isin(values, (0, 1)).all():
         raise DataError(f"the mask {path} holds other values than 0 and 1; make it binary first")
     if not values.any():
         raise DataError(f"the mask {path} is empty: it holds no 1; give one that covers the brain")
-    return values.astype(bool), np.asarray(image.affine, np.float64)
+    return values.astype(bool)
 
 
 def same_space(paths: Sequence[Path], shape: tuple[int, ...] | None = None, affine: Float | None = None) -> Float:
@@ -124,14 +124,12 @@ def same_space(paths: Sequence[Path], shape: tuple[int, ...] | None = None, affi
     """
     reference = "the mask" if shape is not None else str(paths[0])
     for path in paths:
-        image = load_image(path)
+        image = open_image(path)
         if shape is None or affine is None:
             shape, affine = image.shape[:3], np.asarray(image.affine, np.float64)
-        if image.shape[:3] != shape:
-            what = f"{'x'.join(map(str, image.shape[:3]))} voxels where {reference} has {'x'.join(map(str, shape))}"
-            raise DataError(f"{path} has {what}; resample all scans and the mask to one space")
-        if not np.allclose(image.affine, affine, atol=1e-3):
-            raise DataError(f"{path} has another affine than {reference}; resample all scans and the mask to one space")
+        if difference := off_grid(image, shape, affine):
+            advice = "resample all scans and the mask to one space"
+            raise DataError(f"{path} is not on the grid of {reference}: {difference}; {advice}")
     assert affine is not None
     return affine
 

@@ -29,7 +29,6 @@ class FmriMask(FmriSettings):
 
     name = "fmri_mask"
     kind = "fmri"
-    role = "brain"
     unit = "BOLD"
     round_trip = 1e-6
 
@@ -114,13 +113,13 @@ class FmriMask(FmriSettings):
         """The head from brain to latent, `y [n, 1, V], mask [n, 1] -> [n, width]`."""
         from giblet_fmri_mask.nets import FromBrain
 
-        return FromBrain(spec.size, width, self.head_dropout)
+        return FromBrain(spec.size, width, self.head_dropout, self.head_rank)
 
     def decode(self, spec: FeatureSpec, width: int) -> nn.Module:
         """The head from latent to brain, `z [n, width] -> [n, 1, V]`."""
         from giblet_fmri_mask.nets import ToBrain
 
-        return ToBrain(width, spec.size)
+        return ToBrain(width, spec.size, self.head_rank)
 
     def learn(self, scans: Mapping[str, Array], there: Mapping[str, Array]) -> Self:
         """Learn the components of `pca`, or everybody's basis of `srm`; other spaces have nothing to learn.

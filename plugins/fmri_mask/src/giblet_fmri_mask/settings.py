@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from giblet import Modality
+from giblet.brain import BrainModality
 from pydantic import Field, model_validator
 
 Strategy = Literal["motion", "wm_csf", "global_signal", "compcor", "ica_aroma", "scrub", "high_pass"]
@@ -32,7 +32,7 @@ LEARNED = {"pca": 5000, "srm": 50}
 """Spaces that are learned from training volumes, and how many units they have where nothing else is said."""
 
 
-class FmriSettings(Modality):
+class FmriSettings(BrainModality):
     """What can be set of scans and their brain space; FmriMask reads them."""
 
     net_settings = frozenset(
@@ -45,12 +45,13 @@ class FmriSettings(Modality):
             "confounds",
             "confound_options",
             "head_dropout",
+            "head_rank",
         }
     )
     net_state = frozenset({"basis", "bases", "people", "size"})
 
     space: Literal["voxels", "downsampled", "roi", "parcels", "pca", "grid", "srm"] = "voxels"
-    """What the brain is made of: voxels, cells of 2x2x2, a region, parcels, components, a box, a shared response."""
+    """What the brain is made of: voxels, cells of 2x2x2, a region, parcels, components, a grid, a shared response."""
     atlas: str | None = None
     """Label image of `roi` and `parcels`, or schaefer100 to schaefer1000, which nilearn fetches; null: the study's."""
     labels: tuple[int | str, ...] = ()
@@ -97,6 +98,11 @@ class FmriSettings(Modality):
     """
     head_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the voxels that the head from brain to latent does not see at a training step."""
+    head_rank: int | None = Field(default=None, ge=1)
+    """Numbers that each head's map between latent and voxels passes through; null: as many as the latent has.
+
+    With some ten thousand voxels and many people the heads are nearly all of the model; a rank of 16 makes them small.
+    """
 
     @model_validator(mode="after")
     def _once(self) -> Self:

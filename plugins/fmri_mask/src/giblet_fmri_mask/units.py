@@ -35,8 +35,6 @@ def place(space: str, mask: Mask, affine: Float, choice: LabelChoice) -> dict[st
     DataError
         If the atlas cannot be read, or none of its labels lies inside the mask.
     """
-    if space == "grid":
-        return {"mask": box(mask)}
     if space == "downsampled":
         return {"mask": mask, "unit": cells(mask)}
     if space not in ("roi", "parcels"):
@@ -55,14 +53,6 @@ def cells(mask: Mask) -> Int:
     at = tuple((np.argwhere(mask) // STEP).T)
     flat = np.ravel_multi_index(at, tuple(-(-n // STEP) for n in mask.shape))
     return np.unique(flat, return_inverse=True)[1].astype(np.int64)
-
-
-def box(mask: Mask) -> Mask:
-    """All voxels of the smallest box around a mask, [X, Y, Z]."""
-    out = np.zeros_like(mask)
-    edges = [np.flatnonzero(mask.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
-    out[tuple(slice(e[0], e[-1] + 1) for e in edges)] = True
-    return out
 
 
 def means(values: Array, unit: Int) -> Array:

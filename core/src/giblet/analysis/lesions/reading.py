@@ -49,7 +49,7 @@ class Lesions:
         """What is read from one person's scan of a block under each lesion [L, U]: [L, T, D]."""
         i, block = place
         who = self.reader.model.subjects.index(person)
-        y = torch.from_numpy(self.reader.scan(self.condition, i, block, person, draw))
+        y = torch.tensor(self.reader.scan(self.condition, i, block, person, draw))  # a copy: scans are read-only
         valid = torch.from_numpy(self.reader.timelines[i].scanned[person][block.trs])
         parts = []
         with torch.no_grad():
