@@ -10,6 +10,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from typing import Any, cast
 import click
 import giblet
 from giblet import hookspecs
+from giblet.brain import BrainModality
 from giblet.cli.main import COMMANDS, cli
 from giblet.config import SECTIONS, RunConfig
 from giblet.modality import Modality
@@ -91,12 +93,12 @@ def hooks() -> str:
     return "\n\n".join(parts)
 
 
-def modality() -> str:
-    """Every public method and property of Modality."""
+def modality(cls: type[Modality] = Modality) -> str:
+    """Every public method and property of a class that plugins extend, those that it inherits left out."""
     parts = []
-    for name, member in vars(Modality).items():
+    for name, member in vars(cls).items():
         f = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-        if name.startswith("_") or not inspect.isfunction(f) or f.__module__ != Modality.__module__:
+        if name.startswith("_") or not inspect.isfunction(f) or f.__module__ != cls.__module__:
             continue
         shown = f"{name} -> {f.__annotations__['return']}" if isinstance(member, property) else _signature(f)
         required = " **Required.**" if getattr(f, "__isabstractmethod__", False) else ""
@@ -137,7 +139,7 @@ def _members(cls: type) -> Iterator[str]:
             yield textwrap.indent(f"- `{shown}`: {_prose(f)}", "  ").removeprefix("  ")
 
 
-AUTHORS = ("media", "nn", "alignment", "video", "words", "progress", "folders")
+AUTHORS = ("media", "nn", "alignment", "video", "brain", "words", "progress", "folders", "weights")
 """The modules of giblet that authors of plugins import from, beside the package itself and `giblet.testing`."""
 
 
@@ -241,6 +243,7 @@ PARTS = {
     "commands": commands,
     "hooks": hooks,
     "modality": modality,
+    "brain": partial(modality, BrainModality),
     "types": types,
     "authors": authors,
     "presets": presets,

@@ -412,13 +412,13 @@ def test_a_run_has_its_figures_and_its_page(fitted):
 
 @pytest.mark.slow
 def test_the_command_line_goes_on_with_a_run_from_python(fitted, capsys):
-    before = (fitted / "model" / "weights.pt").stat().st_mtime_ns
+    before = (fitted / "model" / "weights.safetensors").stat().st_mtime_ns
     settings = [word for name, value in QUICK.items() for word in ("-o", f"{name}={value}")]
     told = shell(capsys, "run", fitted.parent / "study.toml", "--out", fitted, *settings, "--json")
     assert json.loads(told) == giblet.open_run(fitted).metrics
     again = giblet.fit(fitted.parent / "study.toml", fitted, settings=QUICK, quiet=True)
     assert again.metrics == json.loads(told)
-    assert (fitted / "model" / "weights.pt").stat().st_mtime_ns == before
+    assert (fitted / "model" / "weights.safetensors").stat().st_mtime_ns == before
     with pytest.raises(ConfigError, match="holds another run"):
         giblet.fit(fitted.parent / "study.toml", fitted, settings=QUICK, seed=1)
 

@@ -32,6 +32,7 @@ def speech(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 SPEECH = speech(4.0)
+TOO_SHORT = {"rhythm_r": "shorter than 10 s"}
 NOISY = SPEECH + 0.01 * np.random.default_rng(1).standard_normal(len(SPEECH))
 
 
@@ -69,7 +70,7 @@ def test_all_four_are_those_of_torchmetrics(torchmetrics):
 
 def test_a_sound_is_like_itself_and_its_samples_like_themselves_at_any_loudness():
     scores, reasons = audio.score_sounds(SPEECH, SPEECH, HZ)
-    assert not reasons
+    assert reasons == TOO_SHORT
     expected = {"snr_db": 100, "si_sdr_db": 100, "mel_r": 1, "envelope_r": 1, "stoi": 1, "pesq_wb": 4.64}
     assert {k: scores[k] for k in expected} == pytest.approx(expected, abs=0.01)
     assert audio.si_sdr(SPEECH, 0.25 * SPEECH) == pytest.approx(100)
@@ -90,6 +91,27 @@ def test_the_envelope_survives_other_carriers_and_the_waveform_does_not():
     assert audio.envelope_correlation(SOUND, other, HZ) > 0.95
     assert audio.si_sdr(SOUND, other) < -10
     assert audio.envelope_correlation(np.abs(SOUND), np.roll(other, HZ // 3), HZ) < 0.5
+
+
+def beats(hz: np.ndarray, phase: float = 0.0, seed: int = 0) -> np.ndarray:
+    """Noise that beats at `hz` [n], each for 3 s."""
+    turns = np.cumsum(np.repeat(hz, 3 * HZ)) / HZ + phase
+    loud = 0.2 + 0.8 * np.sin(np.pi * turns) ** 2
+    return 0.1 * loud * np.random.default_rng(seed).standard_normal(len(loud))
+
+
+RATES = np.array([1.5, 6.0, 3.0, 9.0, 2.0, 4.5])
+
+
+def test_a_rhythm_is_found_at_its_rate_whatever_its_phase():
+    for hz in RATES:
+        found = audio.rhythm_rates(beats(np.full(3, hz)), HZ)
+        assert 2 ** np.median(found) == pytest.approx(hz, rel=0.12)
+    late, other = beats(RATES, 0.5, 1), beats(RATES[::-1], 0.5, 1)
+    assert audio.rhythm_correlation(beats(RATES), late, HZ) > 0.95
+    assert audio.rhythm_correlation(beats(RATES), other, HZ) < 0.5
+    assert audio.envelope_correlation(beats(RATES), late, HZ) < -0.3, "the phases are not opposite"
+    assert audio.rhythm_correlation(beats(RATES), np.zeros(18 * HZ), HZ) == 0
 
 
 def test_mel_bands_are_librosas_and_empty_ones_do_not_count():
@@ -125,6 +147,7 @@ ALL = {"snr_db", "si_sdr_db", "mel_r", "envelope_r", "stoi", "pesq_wb"}
 )
 def test_what_cannot_be_computed_has_a_reason_and_no_number(original, made, missing, why):
     scores, reasons = audio.score_sounds(original, made, HZ)
+    assert why in reasons.pop("rhythm_r") or len(original) < 10 * HZ
     assert {k for k in ALL if scores[k] is None} == missing == set(reasons)
     assert all(why in r and "1 of 1 pieces" in r for r in reasons.values())
     assert all(scores[k] is not None and np.isfinite(scores[k]) for k in ALL - missing)
@@ -134,7 +157,7 @@ def test_what_cannot_be_computed_has_a_reason_and_no_number(original, made, miss
 def test_silence_scores_what_nothing_is_worth(hush):
     silence = hush * np.random.default_rng(3).standard_normal(len(SPEECH))
     scores, reasons = audio.score_sounds(SPEECH, silence, HZ)
-    assert not reasons
+    assert reasons == TOO_SHORT
     floors = {"snr_db": 0, "mel_r": 0, "envelope_r": 0, "si_sdr_db": -100, "stoi": 0, "pesq_wb": 0.999}
     if hush:  # correlations and power of so little are not exactly nothing
         floors = {k: floors[k] for k in ("si_sdr_db", "stoi", "pesq_wb")}
@@ -155,6 +178,7 @@ def test_a_silent_piece_of_the_reconstruction_counts_and_one_of_the_original_doe
     for made in (noisy, half):
         scores, reasons = audio.score_sounds(silenced, made, HZ)
         assert set(reasons) == ALL
+        assert scores["rhythm_r"] is not None
         assert scores["stoi"] == pytest.approx(audio.stoi(*(x[: len(x) // 2] for x in (original, noisy)), HZ))
 
 

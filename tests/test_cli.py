@@ -97,8 +97,8 @@ def test_every_command_has_help(here, command):
     assert done.stdout.startswith("Usage: ")
 
 
-FIGURES = ("run", "predict", "decode", "lesion", "ablate", "plugins", "check-plugin")
-LONG = ("run", "predict", "decode", "lesion", "ablate", "demo")
+FIGURES = ("run", "extract", "predict", "decode", "lesion", "ablate", "plugins", "check-plugin")
+LONG = ("run", "extract", "predict", "decode", "lesion", "ablate", "demo")
 
 
 def test_what_prints_figures_prints_json_and_what_takes_long_can_be_quiet():
@@ -359,6 +359,7 @@ RAISES = """
     ("error", "code", "said"),
     [
         ("KeyboardInterrupt", 130, "giblet: stopped"),
+        ("__import__('giblet.training.stopping', fromlist=['_']).Stopped(15)", 143, "giblet: stopped"),
         ("ValueError('a\\nb')", 1, "giblet: unexpected ValueError: a b; the same command with --debug shows where"),
         ("PermissionError(13, 'Permission denied', 'x/y')", 1, "giblet: x/y: Permission denied; give another path"),
         ("click.exceptions.Exit(7)", 7, ""),
@@ -397,3 +398,20 @@ def test_a_pipe_that_closes_early_is_no_error(giblet):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout == "["
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "no study to train on; give a study.toml, films and scans (--film, --bold), or `demo`"),
+        (["demo", "--study", "demo"], "STUDY (demo) and --study (demo) say the same thing twice; give one"),
+        (["gone.toml"], "gone.toml"),
+        (["demo", "--film", "*.toml"], "film '*.toml' matches no file"),
+        (["demo", "-o", "train.device=tpu"], "train.device = 'tpu' is not possible"),
+    ],
+)
+def test_training_without_a_study_is_refused(here, arguments, said):
+    done = here("train", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -78,3 +78,10 @@ def test_every_field_is_described(name):
     fields = SECTIONS.get(name, RunConfig).model_fields
     assert [k for k, f in fields.items() if not f.description] == []
     assert set(SECTIONS) <= set(RunConfig.model_fields)
+
+
+def test_gradients_that_nobody_holds_are_not_balanced():
+    with pytest.raises(
+        ConfigError, match=r"train.parallel = 'fsdp' is not possible: sharded weights have no gradients"
+    ):
+        build_config({}, {"train": {"balance": "gradnorm", "parallel": "fsdp"}}, seed=0, plumbing=False)

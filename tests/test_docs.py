@@ -21,6 +21,7 @@ import giblet
 import numpy as np
 import pytest
 from giblet import hookspecs
+from giblet.brain import BrainModality
 from giblet.cli.main import COMMANDS as COMMANDS_OF_CLI
 from giblet.cli.main import cli
 from giblet.config import SECTIONS, RunConfig, parse_overrides
@@ -108,10 +109,11 @@ def test_every_plugin_is_documented(folder: str) -> None:
 
 def test_every_method_of_modality_is_documented() -> None:
     text = (DOCS / "reference/modality.md").read_text("utf-8")
-    public = [n for n in vars(Modality) if not n.startswith("_") and callable(getattr(Modality, n, None))]
-    ours = [n for n in public if n not in ("model_config", "model_post_init")]
-    assert "extract" in ours
-    assert [n for n in ours if f"### `{n}`" not in text] == []
+    for cls, one in ((Modality, "extract"), (BrainModality, "clean")):
+        public = [n for n in vars(cls) if not n.startswith("_") and callable(getattr(cls, n, None))]
+        ours = [n for n in public if n not in ("model_config", "model_post_init")]
+        assert one in ours
+        assert [n for n in ours if f"### `{n}`" not in text] == []
 
 
 ENTRIES = [
@@ -168,12 +170,12 @@ def fake_hook(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(hookspecs, "fake", hookspecs.hookspec(fake), raising=False)
 
 
-def fake_method(patch: pytest.MonkeyPatch) -> None:
+def fake_method(cls: type[Modality]) -> Callable[[pytest.MonkeyPatch], None]:
     def fake(self: Modality) -> None:
         """A method that no page knows."""
 
-    fake.__module__ = Modality.__module__
-    patch.setattr(Modality, "fake", fake, raising=False)
+    fake.__module__ = cls.__module__
+    return lambda patch: patch.setattr(cls, "fake", fake, raising=False)
 
 
 OUR_PLUGINS = [readme.parent.name for readme in READMES]
@@ -182,7 +184,8 @@ NEWS: list[tuple[str, str, Callable[[pytest.MonkeyPatch], None]]] = [
     *(("plugins", name, fake_setting(Registry.discover().modality_class(name))) for name in OUR_PLUGINS),
     *(("commands", name, fake_option(name)) for name in COMMANDS_OF_CLI),
     ("hooks", "hook", fake_hook),
-    ("modality", "method", fake_method),
+    ("modality", "method", fake_method(Modality)),
+    ("brain", "method", fake_method(BrainModality)),
 ]
 
 
@@ -355,7 +358,7 @@ MADE_BEFORE = ("out/null-world",)
 def test_commands_read_their_files_and_begin(page, words, material, monkeypatch) -> None:
     """As far as the first second of work: options, plugins, settings, files and study are read for real."""
     monkeypatch.chdir(material)
-    for place in ("fitting.fit", "fitting.extract", "ablation.ablate", "studies.demo_study"):
+    for place in ("fitting.fit", "fitting.extract", "costing.training_cost", "ablation.ablate", "studies.demo_study"):
         monkeypatch.setattr(f"giblet.api.{place}", begin)
     words = ["study.toml" if w in MADE_BEFORE else w for w in words]
     with pytest.raises(BegunError):

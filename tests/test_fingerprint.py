@@ -72,6 +72,22 @@ def test_other_labels_are_another_run_and_another_place_is_not(study, tmp_path):
         reopened(replace(study, labels=None), tmp_path / "out")
 
 
+def test_an_atlas_named_by_a_setting_counts_by_its_content(study, tmp_path):
+    atlas, moved = tmp_path / "atlas.nii", tmp_path / "moved.nii"
+    for path in (atlas, moved):
+        path.write_text("labels")
+
+    def reopen_with(path):
+        config = RunConfig.model_validate({"settings": {"fmri": {"atlas": str(path)}}})
+        open_run(tmp_path / "out", study, config, INPUTS).log({"stage": "trunk"})
+
+    reopen_with(atlas)
+    reopen_with(moved)
+    moved.write_text("others")
+    with pytest.raises(ConfigError, match="holds another run"):
+        reopen_with(moved)
+
+
 def test_changed_labels_are_noticed_when_a_run_is_opened_again(study, tmp_path):
     kept = record(study, tmp_path / "run")
     require_files(study, kept, tmp_path / "run")

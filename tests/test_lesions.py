@@ -476,7 +476,7 @@ def test_a_mask_on_the_same_grid_is_used_and_another_is_refused(tmp_path):
     np.testing.assert_array_equal(found.chosen, SLAB == 2)
     with pytest.raises(DataError, match="not on the grid of the scans: its affine differs"):
         target(mask=save(tmp_path / "moved.nii", values, np.eye(4)))
-    with pytest.raises(DataError, match="5x4x4 voxels, they have 4x4x4"):
+    with pytest.raises(DataError, match="it has 5 x 4 x 4 voxels, not 4 x 4 x 4"):
         target(mask=save(tmp_path / "large.nii", np.zeros((5, 4, 4), np.uint8)))
     (tmp_path / "text.nii").write_text("no image")
     with pytest.raises(DataError, match="cannot be read"):

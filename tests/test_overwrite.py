@@ -7,7 +7,7 @@ from giblet.cli import main
 from giblet.errors import ConfigError, DataError, GibletError
 from giblet.pipeline.overwriting import ASIDE, making_room
 
-OLD = ("run.json", "metrics.json", "report.html", "model/weights.pt", "fold-1/run.json", "demo/truth.json")
+OLD = ("run.json", "metrics.json", "report.html", "model/weights.safetensors", "fold-1/run.json", "demo/truth.json")
 
 
 @pytest.fixture

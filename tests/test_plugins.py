@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -77,6 +78,10 @@ class Queer(Toy):
     role = "audience"
 
 
+class Braincase(Toy):
+    role = "brain"
+
+
 @hookimpl
 def register_modalitys():
     return []
@@ -112,6 +117,7 @@ BROKEN = {
     "wrong name": (module(Other), "the entry point is 'toy_one', but register_modalities() returned toy_two"),
     "wrong kind": (module(WrongKind), "a name begins with its kind: 'sound_...'"),
     "reserved kind": (module(Reserved), "is of the kind 'out'; a kind is one lower-case word that is still free"),
+    "base of the role": (module(Braincase), "what has the role 'brain', and nothing else, derives from giblet.brain"),
     "role": (module(Queer), "has the role 'audience'; a role is one of: stimulus, brain"),
     "no class": (module(3), "returned 3, which is not a Modality class"),
     "twice": (module(Toy, Toy), "returned two classes named 'toy_one'"),
@@ -297,10 +303,12 @@ def test_every_installed_plugin_loads():
     assert {p.name: registry.load(p.name).error for p in registry.all()} == {p.name: None for p in registry.all()}
 
 
-def test_no_kind_can_take_a_word_of_the_command_line_or_the_config():
+@pytest.mark.parametrize("name", ["run", "train", "extract", "ablate", "inspect"])
+def test_no_kind_can_take_a_word_of_the_command_line_or_the_config(name):
     from giblet.api.choice import kinds
-    from giblet.cli.run import command
     from giblet.config import SECTIONS
+
+    command = import_module(f"giblet.cli.{name}").command
 
     words = {o.lstrip("-").replace("-", "_") for p in command.params for o in p.opts} - {"o", "features", *kinds()}
     assert words | set(SECTIONS) <= RESERVED

@@ -215,6 +215,11 @@ def test_flipped_tables_are_named_not_turned(tmp_path):
     with pytest.raises(DataError, match=r"row is a parcel say transposed = true.*row is a TR after all, .* = false$"):
         require_upright(scans, Fraction(2 * T))
     require_upright(scans, Fraction(2 * 25))  # a stimulus of which neither is the length
+    with pytest.raises(DataError, match=r"row is a parcel say transposed = true.*row is a TR after all, .* = false\."):
+        require_sound(scans)
+    declared = [replace(s, files=ScanFiles(transposed=True)) for s in load_study(study(tmp_path, "", a=series())).scans]
+    with pytest.raises(DataError, match=r"looks flipped.*it is declared transposed: leave that out"):
+        require_upright(declared, Fraction(2 * T))
 
 
 def test_who_says_that_a_table_is_upright_is_believed(tmp_path):

@@ -1,6 +1,7 @@
 """Scans of a study with confounds: what leaves them, which volumes are used, and what a run keeps of it."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -8,11 +9,13 @@ import giblet
 import numpy as np
 import pytest
 import torch
-from giblet import DataError, ScanFiles, load_study
+from giblet import ConfigError, DataError, ScanFiles, load_study
 from giblet.analysis.joined import joined_cleaning, without_confounds
 from giblet.api.request import Request, registry_of_run
+from giblet.brain import BrainModality
 from giblet.model.reading import cleaned
-from giblet.pipeline.new_scan import read_scan, with_confounds
+from giblet.pipeline.decoding import reading_notes
+from giblet.pipeline.new_scan import as_the_runs, read_scan
 from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.study_record import identity, record, require_files, restored
 from giblet.plugins import Registry
@@ -97,9 +100,39 @@ def test_predictions_are_rid_of_what_left_the_scan(folder):
         wanted[person] = FmriMask().clean(x, blocks, TR_S, regress)[inside]
         np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, person).numpy()[inside], wanted[person], atol=1e-5)
         np.testing.assert_allclose(without_confounds([t], [person], drift)[inside], wanted[person], atol=1e-5)
-    group = without_confounds([t], ["1", "2"], drift)[inside]
-    np.testing.assert_allclose(group, (wanted["1"] + wanted["2"]) / 2, atol=1e-5)
+    group = (wanted["1"] + wanted["2"]) / 2
+    group[20] = wanted["1"][20]  # where the other was not measured, the mean is of one
+    np.testing.assert_allclose(without_confounds([t], ["1", "2"], drift)[inside], group, atol=1e-5)
     np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, "nobody").numpy(), drift, atol=1e-5)
+
+
+def test_a_short_scan_loses_its_confounds_as_far_as_it_goes(folder):
+    """The prediction of a test block that breaks off is regressed over the volumes that the scan has."""
+    stop = 285
+    np.save(folder / "1.npy", np.load(folder / "1.npy")[:stop])
+    write(folder / CONFOUNDS.format(1), {k: x[:stop] for k, x in table_of(np.random.default_rng(1)).items()})
+    settings = {"fmri.high_pass_s": None, "fmri.detrend": False}
+    t = inputs_of(folder, **settings).timelines[0]
+    x = np.random.default_rng(5).standard_normal((T, 3)).astype(np.float32)
+    rows = slice(BLOCKS["test"][0], stop)
+    confounds = columns(folder, 1)[rows]
+    wanted = FmriMask(high_pass_s=None, detrend=False).clean(x[rows], [slice(None)], TR_S, confounds)
+    found = cleaned(torch.from_numpy(x), t, "1").numpy()[rows]
+    np.testing.assert_allclose(found - found.mean(0), wanted, atol=1e-5)
+
+
+def test_predictions_for_the_average_person_lose_what_its_scan_lost(folder):
+    people = inputs_of(folder).timelines[0]
+    t = inputs_of(folder, **{"fmri.subjects": "average"}).timelines[0]
+    x = np.random.default_rng(5).standard_normal((T, 3)).astype(np.float32)
+    each = [cleaned(torch.from_numpy(x), people, s).numpy() for s in ("1", "2")]
+    wanted = np.mean(each, 0)
+    found = cleaned(torch.from_numpy(x), t, "average").numpy()
+    whole = slice(*BLOCKS["test"])
+    np.testing.assert_allclose(found[whole], wanted[whole], atol=1e-5)
+    np.testing.assert_allclose(found[20], each[0][20], atol=0.1)  # the second person was not measured there
+    drift = joined_cleaning([t])(x)
+    np.testing.assert_allclose(without_confounds([t], ["average"], drift), found, atol=1e-5)
 
 
 def test_volumes_before_the_steady_state_are_not_used(folder):
@@ -187,8 +220,9 @@ def test_a_run_keeps_what_belongs_to_its_scans(folder):
         require_files(study, kept, folder)
 
 
-def finished(**facts):
-    """As much of a finished run on tables as reading a scan needs."""
+def finished(*columns, **facts):
+    """As much of a finished run on tables as reading a scan needs; columns of confounds that its scans lost."""
+    told = [{"subject": str(k + 1), "variable": None, "confound_columns": list(c)} for k, c in enumerate(columns)]
     brain = FmriMask(confounds=["wm_csf"]).fitted(columns=np.array([V]))
     people = {"bold_sd": {"1": np.ones(V)}, "subjects": ["1"]}
     return SimpleNamespace(
@@ -196,6 +230,7 @@ def finished(**facts):
         brain=brain,
         tables=True,
         blueprint=SimpleNamespace(tr_s=Fraction(2)),
+        read_as=told,
         **people,
         **facts,
     )
@@ -205,7 +240,7 @@ def test_a_new_scan_is_rid_of_its_confounds(folder):
     scan = folder / "sub-2_task-film_space-T1w_desc-preproc_timeseries.npy"
     np.save(scan, np.load(folder / "2.npy"))
     again = finished(confounds=True)
-    files = with_confounds(again, scan, ScanFiles())
+    files = as_the_runs(again, scan, "1", ScanFiles())
     assert files.confounds == folder / CONFOUNDS.format(2)
     y = read_scan(again, scan, "1", None, files)
     spike = np.eye(T)[:, 20:21]
@@ -218,13 +253,52 @@ def test_a_new_scan_is_rid_of_its_confounds(folder):
 
 def test_a_new_scan_needs_confounds_where_the_run_had_them(folder):
     with pytest.raises(DataError, match=r"cleaned of confounds, .* has none beside it; give --confounds FILE"):
-        with_confounds(finished(confounds=True), folder / "2.npy", ScanFiles())
+        as_the_runs(finished(confounds=True), folder / "2.npy", None, ScanFiles())
     own = ScanFiles(confounds=folder / CONFOUNDS.format(1))
-    assert with_confounds(finished(confounds=True), folder / "2.npy", own) == own
+    assert as_the_runs(finished(confounds=True), folder / "2.npy", None, own) == own
     with pytest.raises(DataError, match=r"the run's scans were not cleaned of confounds; leave .* out"):
-        with_confounds(finished(confounds=False), folder / "2.npy", own)
-    assert with_confounds(finished(confounds=False), folder / "2.npy", ScanFiles()) == ScanFiles()
+        as_the_runs(finished(confounds=False), folder / "2.npy", None, own)
+    assert as_the_runs(finished(confounds=False), folder / "2.npy", None, ScanFiles()) == ScanFiles()
+
+
+def test_a_new_scan_loses_the_columns_that_the_run_s_lost(folder):
+    own, scan = ScanFiles(confounds=folder / CONFOUNDS.format(2)), folder / "2.npy"
+    same, apart = (finished(("csf",), other, confounds=True) for other in (("csf",), ("white_matter",)))
+    files = as_the_runs(same, scan, None, own)
+    assert files.confound_columns == ("csf",)
+    y = read_scan(same, scan, "1", None, files)
+    wanted = FmriMask().clean(np.load(scan), [slice(None)], TR_S, columns(folder, 2)[:, :1])
+    np.testing.assert_allclose(y, wanted, atol=1e-5)
+    assert as_the_runs(apart, scan, "2", own).confound_columns == ("white_matter",)
+    with pytest.raises(ConfigError, match=r"different columns of confounds \(csf; white_matter\); give --confound-col"):
+        as_the_runs(apart, scan, None, own)
+    said = replace(own, confound_columns=("white_matter",))
+    assert as_the_runs(apart, scan, None, said) == said
+    assert as_the_runs(finished((), (), confounds=True), scan, None, own) == own
+
+
+def test_somebody_new_is_told_that_they_have_no_basis(folder):
+    again, files = finished(confounds=True), ScanFiles(confounds=folder / CONFOUNDS.format(2))
+    assert reading_notes(again, None, ScanFiles()) == []
+    again.brain = FmriMask(space="srm").fitted(people=np.array(["1"]), bases=np.ones((1, V, 2)), size=np.ones(1))
+    (note,) = reading_notes(again, None, ScanFiles())
+    assert "read by the mean of all; for a basis of their own, run again with their scans" in note
+    assert reading_notes(again, "1", files) == [f"cleaned of the confounds in {CONFOUNDS.format(2)}"]
+    named = replace(files, confound_columns=("csf",))
+    assert reading_notes(again, "1", named) == [f"cleaned of the confounds in csf of {CONFOUNDS.format(2)}"]
+
+
+def test_a_new_mat_file_holds_the_run_s_variable(folder):
+    again = finished((), (), confounds=False)
+    for row in again.read_as:
+        row["variable"] = "bold"
+    assert as_the_runs(again, folder / "new.mat", None, ScanFiles()).variable == "bold"
+    assert as_the_runs(again, folder / "new.mat", "2", ScanFiles(variable="y")).variable == "y"
+    assert as_the_runs(again, folder / "new.npy", None, ScanFiles()).variable is None
+    again.read_as[0]["variable"] = "scan"
+    assert as_the_runs(again, folder / "new.mat", "1", ScanFiles()).variable == "scan"
+    assert as_the_runs(again, folder / "new.mat", None, ScanFiles()).variable is None
 
 
 def test_a_kind_of_brain_that_knows_no_confounds_ignores_them(folder):
-    assert giblet.Modality.nuisance(FmriMask(), load_study(folder).scans[0].source()) is None
+    assert BrainModality.nuisance(FmriMask(), load_study(folder).scans[0].source()) is None

@@ -105,7 +105,12 @@ def test_the_grid_space_feeds_the_grid_preset(study, tmp_path):
         "model.grid_step=2",
         "train.trunk_steps=10",
     ]
+    brain = np.ones((SIDE,) * 3, np.uint8)
+    brain[2] = 0
+    save(tmp_path / "brain.nii", brain)
     few = [key for key in FEW if "latent" not in key and "trunk_steps" not in key]
-    options = [part for key in [*few, f"fmri.mask={study / 'mask.nii'}", *settings] for part in ("-o", key)]
+    options = [part for key in [*few, f"fmri.mask={tmp_path / 'brain.nii'}", *settings] for part in ("-o", key)]
     assert call(study, "run", study, *options, "--out", tmp_path / "run") == 0
-    assert np.load(tmp_path / "run" / "maps.npz")["r_group"].shape == (64,)
+    maps = np.load(tmp_path / "run" / "maps.npz")
+    np.testing.assert_array_equal(maps["mask"], brain)
+    assert maps["r_group"].shape == (48,), "only voxels inside the mask are scored"

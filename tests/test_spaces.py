@@ -16,13 +16,15 @@ from giblet.analysis.ridges import GROUP
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
+from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.pipeline.lesion_target import Wanted, find_target
 from giblet.pipeline.lesions import space_of
 from giblet.pipeline.maps import brain_maps, voxel_scores, weight_map
 from giblet.pipeline.middle import build_middle
 from giblet.pipeline.regions import Atlas, over_units, read_regions, unit_masks
-from giblet.pipeline.spaces import AVERAGE, TrainingScans, averaged, into_space, measured_voxels
+from giblet.pipeline.spaces import AVERAGE, TrainingScans, averaged, build_brain, into_space, measured_voxels
+from giblet.plugins import Registry
 from giblet.types import TRGrid
 from giblet_fmri_mask import FmriMask
 from giblet_fmri_mask.atlas import chosen
@@ -261,3 +263,9 @@ def test_maps_of_parcels_lie_on_their_voxels():
     np.testing.assert_array_equal(maps["variance_full"], unit)
     np.testing.assert_array_equal(maps["unit"], unit)
     assert maps["p_group"].shape == maps["weight_group"].shape == (V,)
+
+
+def test_scans_are_read_by_a_brain(tmp_path):
+    config = RunConfig.model_validate({"modalities": {"fmri": "audio_mel"}})
+    with pytest.raises(ConfigError, match="audio_mel is no brain that scans could be read by; choose another plugin"):
+        build_brain(Registry.discover(), config, Study("s", tmp_path, (), ()))

@@ -124,6 +124,32 @@ def test_the_key_does_not_change_with_place_subject_or_process(film, tmp_path):
     assert len({key(Toy(), s) for s in sources}) == 1
 
 
+class Masked(Toy):
+    """With settings that name files."""
+
+    name = "toy_three"
+    atlas: str | None = None
+    masks: tuple[Path, ...] = ()
+
+
+def test_files_in_settings_count_by_their_content(film, tmp_path):
+    store = Store(tmp_path, lambda _: "1")
+    files = [tmp_path / name for name in ("atlas.nii", "moved.nii", "mask.nii")]
+    for path, text in zip(files, ("labels", "labels", "ones"), strict=True):
+        path.write_text(text)
+    atlas, moved, mask = files
+
+    def key(labels, masks=()):
+        return store.key(Masked(atlas=str(labels), masks=masks), Source(film))
+
+    before = key(atlas, [mask])
+    assert key(moved, [mask]) == before
+    assert len({before, key(atlas), key(mask, [mask]), key("schaefer400"), key("schaefer100"), key("x" * 5000)}) == 6
+    atlas.write_text("others")
+    os.utime(atlas, ns=(1, 1))
+    assert key(atlas, [mask]) not in (before, key(moved))
+
+
 def test_a_file_that_changes_is_read_again(folder, film):
     registry = with_store(folder)
     stages.extract(registry, Toy(), Source(film))
@@ -199,7 +225,7 @@ def test_chunks_that_cannot_be_one_stream(tmp_path, second, said):
 
 def test_a_file_in_place_of_the_folder_is_one_line(tmp_path, film):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(GibletError, match=r"cannot write features to .*cache: .*GIBLET_CACHE") as error:
+    with pytest.raises(GibletError, match=r"cannot write to .*cache: .*GIBLET_CACHE") as error:
         stages.extract(with_store(tmp_path / "cache"), Toy(), Source(film))
     assert "\n" not in str(error.value)
 
@@ -292,6 +318,6 @@ def test_a_disk_that_fails_while_more_is_made_leaves_nothing(tmp_path, monkeypat
 
     monkeypatch.setattr("giblet.data.feature_files.os.fsync", fails_once)
     chunks = [Features.regular(np.zeros((4, 2), np.float32), rate_hz=1) for _ in range(3)]
-    with pytest.raises(GibletError, match="cannot write features"):
+    with pytest.raises(GibletError, match="cannot write to"):
         write_features(tmp_path / "features", chunks, "made")
     assert not list(tmp_path.iterdir())

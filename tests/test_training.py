@@ -1,15 +1,18 @@
 """The loop: exact resume, and test data that nothing in training has touched."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from giblet.data.dataset import draw_windows
-from giblet.errors import GibletError
+from giblet.errors import DataError, GibletError
 from giblet.model import RelativeLoss, bold_loss, constant_prediction, predict_scans
-from giblet.training import DecoderTask, Schedule, TrunkTask, compute_codes, fit
+from giblet.training import DecoderTask, Schedule, TrunkTask, checkpoint, compute_codes, fit
 from giblet.training.front_ends import training_parts
+from giblet.training.stopping import Stopped
 from giblet.types import FeatureSpec
 
 
@@ -19,7 +22,7 @@ def quiet(*_):
 
 def schedule(config, steps):
     t = config.train
-    return Schedule(steps, 1e-2, t.clip, 99, t.validate_every, config.seed)
+    return Schedule(steps, 1e-2, t.clip, 99, t.validate_every, config.seed, save_every_s=0.0)
 
 
 def trained(build, world, config, path):
@@ -81,10 +84,7 @@ class StopError(Exception):
     pass
 
 
-def test_resume_is_bit_equal_to_an_unbroken_run(build, world, quick_config, tmp_path, monkeypatch):
-    from giblet.training import trainer
-
-    monkeypatch.setattr(trainer, "SAVE_EVERY_S", -1.0)  # a checkpoint at every validation
+def test_resume_is_bit_equal_to_an_unbroken_run(build, world, quick_config, tmp_path):
     rows, broken = [], []
 
     def stop_at_25(name, step, total):
@@ -105,6 +105,64 @@ def test_resume_is_bit_equal_to_an_unbroken_run(build, world, quick_config, tmp_
     assert [(r["step"], r["train"], r["validation"]) for r in rows] == [
         (r["step"], r["train"], r["validation"]) for r in broken
     ]
+
+
+def test_a_signal_saves_behind_the_step_and_stops(build, world, quick_config, tmp_path):
+    model, codes, _ = build(world, quick_config)
+    task, seldom = TrunkTask(model, codes, [world], quick_config), replace(schedule(quick_config, 40), save_every_s=1e6)
+
+    def told_at_13(name, step, total):
+        if step == 13:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.getsignal(signal.SIGUSR1)
+    with pytest.raises(Stopped) as stop:
+        fit(task, seldom, tmp_path, quiet, told_at_13)
+    assert stop.value.signal == signal.SIGUSR1
+    assert signal.getsignal(signal.SIGUSR1) == before
+    _, position = checkpoint.load(checkpoint.newest(tmp_path))
+    assert position["step"] <= 14
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_signal_in_the_last_validation_is_heard(build, world, quick_config, tmp_path, monkeypatch):
+    """Else the next stage would train on."""
+    model, codes, _ = build(world, quick_config)
+    task = TrunkTask(model, codes, [world], quick_config)
+    validate = task.validate
+
+    def told(share):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(share)
+
+    monkeypatch.setattr(task, "validate", told)
+    with pytest.raises(Stopped):
+        fit(task, schedule(quick_config, 10), tmp_path, quiet, quiet)
+    assert checkpoint.newest(tmp_path).name == "step-00000010"
+
+
+def test_a_damaged_checkpoint_is_named(build, world, quick_config, tmp_path):
+    model, codes, _ = build(world, quick_config)
+    task = TrunkTask(model, codes, [world], quick_config)
+    fit(task, schedule(quick_config, 3), tmp_path, quiet, quiet)
+    for file in checkpoint.newest(tmp_path).glob("*.distcp"):
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"the checkpoint .*step-00000003 is damaged .*; delete it and run again"):
+        fit(task, schedule(quick_config, 3), tmp_path, quiet, quiet)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(build, world, quick_config, tmp_path, monkeypatch):
+    model, codes, _ = build(world, quick_config)
+    task = TrunkTask(model, codes, [world], quick_config)
+    fit(task, schedule(quick_config, 3), tmp_path, quiet, quiet)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(GibletError, match=r"cannot write the checkpoint .*No space left.*; free space"):
+        fit(task, schedule(quick_config, 5), tmp_path, quiet, quiet)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000003"]
 
 
 def test_windows_never_leave_their_block(world):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, clean, convolve_hrf
-from giblet.data.dataset import Timeline, cover_windows
+from giblet.data.dataset import Cleaning, Timeline, cover_windows
 from giblet.data.split import Block
 from giblet.model import Delays, Ensemble, members_of, predict_scans, run_drive
 from giblet.pipeline.folder import RunFolder
@@ -64,12 +64,9 @@ def test_peoples_delays_are_found(build, world, quick_config, tmp_path):
 
 
 def drifting(world):
-    """The same world with the cleaning matrices of its blocks."""
-    matrices = {
-        (b.start, b.stop): clean(np.eye(b.stop - b.start, dtype=np.float32), [slice(0, b.stop - b.start)], 1.5)
-        for b in world.blocks
-    }
-    return replace(world, cleaning=matrices)
+    """The same world with the cleaning of its blocks."""
+    sizes = {(b.start, b.stop): b.stop - b.start for b in world.blocks}
+    return replace(world, cleaning={at: Cleaning.of(clean(np.eye(n), [slice(0, n)], 1.5)) for at, n in sizes.items()})
 
 
 def test_predictions_have_no_drift_that_cleaning_would_take(build, world, quick_config):

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 from giblet import Features, TRGrid
-from kit_good import RATE_HZ, Good, GoodEvents, GoodSound
+from kit_good import RATE_HZ, Good, GoodBrain, GoodEvents, GoodSound
 
 
 class BadName(Good):
@@ -282,6 +282,11 @@ class Sumary(Good):
         return super().summary(aligned)
 
 
+class Nuisances(GoodBrain):
+    def nuisances(self, source):
+        return super().nuisance(source)
+
+
 class Line(Good):
     """Numbers, not frames of one number."""
 
@@ -334,6 +339,7 @@ MUTANTS = [
     (Amnesiac, "picklable", "comes back from pickle is another", []),
     (Misspelt, "methods_are_spelt", "did you mean 'loss'?", []),
     (Sumary, "methods_are_spelt", "did you mean 'summary'?", []),
+    (Nuisances, "methods_are_spelt", "did you mean 'nuisance'?", []),
     (Salted, WORKER, "a worker extracts something else", [BACK]),
     (FitChanges, "fit_returns_a_copy", "fit changed the modality", []),
     (FitDraws, "fit_returns_a_copy", "fit learned something else the second time", []),

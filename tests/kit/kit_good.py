@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 from giblet import Features, Modality, Source
+from giblet.brain import BrainModality
 from pydantic import Field
 
 RATE_HZ = 10
@@ -85,10 +86,8 @@ class GoodClasses(Good):
         return path
 
 
-class GoodBrain(Good):
+class GoodBrain(BrainModality, Good):
     """The same as a brain, which is not asked for what only a stimulus has."""
-
-    role = "brain"
 
 
 class GoodSound(Modality):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from giblet.report.brain import GAIN, WEIGHTS, limit, rows_of
+from giblet.report.brain import GAIN, WEIGHTS, best_ridge, limit, rows_of
 
 MAPS = {"r_group": np.array([0.1, 0.5]), "ridge_group": np.array([0.0, 0.6]), "ceiling_group": np.array([0.3, 0.9])}
 
@@ -20,3 +20,10 @@ def test_weights_have_a_row_and_a_scale_of_their_own():
 def test_what_is_absent_or_empty_has_no_row():
     assert list(rows_of({"r_group": MAPS["r_group"]})) == ["model r"]
     assert list(rows_of(MAPS | {"ceiling_group": np.full(2, np.nan)})) == ["model r", GAIN]
+
+
+def test_the_model_is_compared_with_the_best_ridge():
+    maps = MAPS | {"banded_group": np.array([0.4, 0.5]), "hrf_banded_group": np.array([0.3, 0.7])}
+    assert best_ridge(maps) == "hrf_banded_group"
+    np.testing.assert_allclose(rows_of(maps)[GAIN], [-0.2, -0.2])
+    assert best_ridge({"r_group": MAPS["r_group"]}) is None

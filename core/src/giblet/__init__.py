@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from giblet.api.ablation import Ablated, ablate
     from giblet.api.extracted import Extracted
+    from giblet.api.extracting import ExtractedItem, extract_many
     from giblet.api.fitting import extract, fit
     from giblet.api.inspecting import Inspected, inspect_study
     from giblet.api.listing import PluginInfo, list_plugins
     from giblet.api.results import Decoding, Lesion, Prediction
     from giblet.api.run import Run, open_run
     from giblet.api.studies import demo_study, load_study, study_from_bids, study_from_files
+    from giblet.api.training import train
     from giblet.data.study import Study
     from giblet.errors import ConfigError, DataError, GibletError, PluginError, WeightsError
     from giblet.hookspecs import hookimpl
@@ -25,6 +27,7 @@ __all__ = [
     "DataError",
     "Decoding",
     "Extracted",
+    "ExtractedItem",
     "FeatureSpec",
     "Features",
     "GibletError",
@@ -44,6 +47,7 @@ __all__ = [
     "ablate",
     "demo_study",
     "extract",
+    "extract_many",
     "fit",
     "hookimpl",
     "inspect_study",
@@ -53,17 +57,20 @@ __all__ = [
     "seconds",
     "study_from_bids",
     "study_from_files",
+    "train",
 ]
 
 _PLACES = {
     "api.ablation": ("Ablated", "ablate"),
     "api.extracted": ("Extracted",),
+    "api.extracting": ("ExtractedItem", "extract_many"),
     "api.fitting": ("extract", "fit"),
     "api.inspecting": ("Inspected", "inspect_study"),
     "api.listing": ("PluginInfo", "list_plugins"),
     "api.results": ("Decoding", "Lesion", "Prediction"),
     "api.run": ("Run", "open_run"),
     "api.studies": ("demo_study", "load_study", "study_from_bids", "study_from_files"),
+    "api.training": ("train",),
     "data.study": ("Study",),
     "errors": ("ConfigError", "DataError", "GibletError", "PluginError", "WeightsError"),
     "hookspecs": ("hookimpl",),

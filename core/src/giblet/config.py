@@ -117,8 +117,32 @@ class TrainConfig(Section):
     augment: float = Field(
         0.0, ge=0, lt=1, description="noise (in SDs) and share of dropped frames that front ends train on; 0 adds none"
     )
+    accumulate: int = Field(
+        1, ge=1, description="parts that each process computes its share of a step in, one after the other"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 computes losses and gradients in bfloat16 where that is safe; weights stay float32"
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the stages train; all else is done on the CPU")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="several processes hold all weights each (ddp), or a part of them each (fsdp)"
+    )
+    recompute: bool = Field(
+        False, description="compute what front ends and decoders make twice a step, and keep none of it in between"
+    )
+    save_every_s: float = Field(20.0, ge=0, description="seconds between checkpoints, at least; a stage's end has one")
     patience: int = Field(8, ge=1, description="validations without a better score before a stage stops")
     validate_every: int = Field(25, ge=1, description="steps between validations")
+
+    @field_validator("parallel")
+    @classmethod
+    def _has_gradients(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse to balance by gradients that no process holds."""
+        if value == "fsdp" and info.data.get("balance") == "gradnorm":
+            raise PydanticCustomError(
+                "no_effect", "sharded weights have no gradients to balance; use ddp, or balance=none"
+            )
+        return value
 
 
 class SplitConfig(Section):

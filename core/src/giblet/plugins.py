@@ -23,11 +23,12 @@ STAGES = ("extract", "align", "encode", "decode", "reconstruct")
 HOOKS = ("register_modalities", *STAGES)
 ROLES = ("stimulus", "brain")
 _WORDS = (
-    "annotations bids bold command debug evaluate exclude extract extract_only film folds help json model offset out "
-    "overwrite plumbing quiet seed set settings space split study task tr train transposed"
+    "annotations backend bids bold command debug device dry_run evaluate exclude extract extract_only film folds help "
+    "jobs json model modules offset out overwrite plot plumbing quiet scheduler seed seeds set settings space split "
+    "study task tr train transposed vary"
 )
 RESERVED = frozenset(_WORDS.split())
-"""Words that `giblet run`, `giblet.fit` and the config use themselves: no kind can be called so."""
+"""Words that commands with an option a kind, `giblet.fit` and the config use themselves: no kind can be called so."""
 
 
 @dataclass
@@ -266,6 +267,7 @@ def check_class(cls: object) -> None:
     PluginError
         Saying what the class must do.
     """
+    from giblet.brain import BrainModality
     from giblet.modality import Modality
 
     if not (isinstance(cls, type) and issubclass(cls, Modality)):
@@ -281,6 +283,11 @@ def check_class(cls: object) -> None:
         )
     if cls.role not in ROLES:
         raise PluginError(f"{cls.__name__} has the role {cls.role!r}; a role is one of: {', '.join(ROLES)}")
+    if (cls.role == "brain") != issubclass(cls, BrainModality):
+        raise PluginError(
+            f"{cls.__name__} has the role {cls.role!r}; what has the role 'brain', and nothing else, derives from "
+            "giblet.brain.BrainModality"
+        )
     if cls.name.partition("_")[0] != cls.kind or cls.name == cls.kind:
         raise PluginError(f"{cls.__name__} is named {cls.name!r}; a name begins with its kind: '{cls.kind}_...'")
 

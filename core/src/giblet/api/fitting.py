@@ -127,6 +127,9 @@ def _fit(study: Study, config: RunConfig, out: Path, call: str, progress: Progre
     from giblet.pipeline.spaces import build_brain
 
     progress("extract", 0, 1)
+    from giblet.training.ranks import require_device
+
+    require_device(config.train.device)
     registry = registry_of_run()
     read_nuisances(build_brain(registry, config, study), study.scans)  # what is missing is said before hours of film
     if config.split.folds > 1 and config.split.fold is None:

@@ -61,6 +61,17 @@ class OpenedRun(ABC):
         """Every setting."""
         return RunConfig.model_validate(read_object(self.path / "config.json"))
 
+    @property
+    def training(self) -> list[dict[str, Any]]:
+        """Every validation of every stage: `stage`, `step`, `train`, `validation`, `seconds` and more, as logged.
+
+        What a killed process logged behind its last checkpoint was done again, and counts once.
+        """
+        from giblet.pipeline.folder import RunFolder
+
+        rows = RunFolder(self.path).read_log()
+        return list({(r["stage"], r["step"]): r for r in rows}.values())
+
     @cached_property
     def notes(self) -> list[str]:
         """What was assumed of the study or cut from it."""

@@ -18,6 +18,7 @@ WORDS = {
     "embed": "embed texts",
     "extract": "read stimuli",
     "films": "film without it",
+    "fit": "learn from stimuli",
     "scan": "read the scan",
     "scans": "read scans",
     "trunk": "film to scans",

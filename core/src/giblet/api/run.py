@@ -82,8 +82,10 @@ class Run(OpenedRun):
         seconds: Seconds | None = None,
         tr_s: Seconds | None = None,
         confounds: FilePath | None = None,
+        confound_columns: Sequence[str] = (),
         right: FilePath | None = None,
         transposed: bool = False,
+        variable: str | None = None,
         quiet: bool = False,
     ) -> Decoding:
         """Turn a measured scan back into film, sound and text.
@@ -100,10 +102,14 @@ class Run(OpenedRun):
             The TR in seconds; overrules the header.
         confounds
             Its table of confounds, where the run's scans were cleaned of theirs; default fMRIPrep's beside the scan.
+        confound_columns
+            Which columns of it; default those that the run took.
         right
             The right hemisphere, where `scan` is the left one.
         transposed
             The table has one row a parcel, not a TR.
+        variable
+            The array of a .mat file; default the run's.
         quiet
             Show no progress.
 
@@ -124,9 +130,8 @@ class Run(OpenedRun):
             again = self._open(progress)
             from giblet.pipeline.decoding import decode_scan
 
-            beside = {"right": right, "confounds": confounds}
-            found = {k: None if p is None else Path(p) for k, p in beside.items()}
-            files = ScanFiles(transposed=transposed or None, right=found["right"], confounds=found["confounds"])
+            hemisphere, table = (None if p is None else Path(p) for p in (right, confounds))
+            files = ScanFiles(transposed or None, variable, hemisphere, table, tuple(confound_columns))
             return Decoding(decode_scan(again, Path(scan), progress, subject, most_s, tr, files))
 
     def lesion(

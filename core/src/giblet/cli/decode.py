@@ -26,8 +26,16 @@ from giblet.cli.flags import json_option, print_file, quiet_option, run_argument
 @click.option(
     "--confounds", metavar="FILE", default=None, help="Its confounds; default what fMRIPrep wrote beside the scan."
 )
+@click.option(
+    "--confound-column",
+    "confound_columns",
+    metavar="NAME",
+    multiple=True,
+    help="A column of the confounds, once for each; default those that the run took.",
+)
 @click.option("--right", metavar="FILE", default=None, help="The right hemisphere, where SCAN is the left one.")
 @click.option("--transposed", is_flag=True, help="A table with one row a parcel, not a TR.")
+@click.option("--variable", metavar="NAME", default=None, help="The array of a .mat file; default the run's.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out/decoded"), help="Folder of what was read.")
 @json_option("decoded.json")
 @quiet_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,16 @@ from giblet.errors import GibletError, did_you_mean
 
 COMMANDS = {
     "run": "From files to a trained model, figures, reconstructions and a page.",
+    "train": "From files to a trained model, by one process or many.",
     "inspect": "Look at a study before a long run.",
+    "extract": "The features of many films at once, in several processes.",
     "predict": "An unseen film to everybody's predicted scan.",
     "decode": "A measured scan to film, sound and text.",
     "lesion": "Take a part of the brain away and see what each modality loses.",
     "ablate": "Compare settings: scores over seeds, and cost.",
     "demo": "Write a small study of known truth.",
     "cache": "List the features on disk, and make room.",
+    "weights": "Give weights on this machine a name.",
     "plugins": "List what is installed, and what is wrong with it.",
     "new-plugin": "Write a plugin that works, to change into your own.",
     "check-plugin": "Try an installed plugin on everything that a plugin must keep.",
@@ -31,7 +35,7 @@ COMMANDS = {
     "completion": "Make a shell complete names.",
 }
 
-GOES_ON = ("run", "ablate")
+GOES_ON = ("run", "train", "extract", "ablate")
 """The commands that keep what they did when they are stopped."""
 
 
@@ -85,9 +89,10 @@ def main(args: list[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         click.echo(f"giblet: stopped{_goes_on(argv)}", err=True)
-        sys.exit(130)
+        why = error.__cause__ or error  # click has put its own Abort before it
+        sys.exit(128 + getattr(why, "signal", signal.SIGINT))
     except Exception as error:
         if "--debug" in argv:
             raise

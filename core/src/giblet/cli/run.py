@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from giblet.cli.costs import dry_run_option, show_cost
 from giblet.cli.figures import print_streams, print_summary
 from giblet.cli.flags import (
     command_line,
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
     default=None,
     help="Train as often, each time testing on another part, until all is tested.",
 )
+@dry_run_option
 @click.option("--overwrite", is_flag=True, help="Throw away the run that --out holds, when the new one begins.")
-@json_option("metrics.json (after --extract-only: inputs.json)")
+@json_option("metrics.json (after --extract-only: inputs.json; with --dry-run: the costs)")
 @quiet_option
 def command(
     study: Path | None,
@@ -72,6 +74,10 @@ def command(
         _check_demo(request, out, flags)
     if found is None or found.truth is not None:  # a demo study, made now or before
         settings = demo_settings(plugins, settings)
+    if flags["dry_run"]:
+        choices = {"seed": seed, "plumbing": plumbing, "settings": settings, "quiet": quiet}
+        show_cost(found or _demo(out, seed, flags, quiet), flags["as_json"], **choices, **plugins)
+        return
     with _room(out, found, request, overwrite=flags["overwrite"]):
         found = found or _demo(out, seed, flags, quiet)
         if flags["extract_only"]:

@@ -13,8 +13,8 @@ from giblet.errors import ConfigError
 if TYPE_CHECKING:
     from giblet.data.study import Study
 
+ARGUMENT = click.argument("study", required=False, type=click.Path(path_type=Path))
 OPTIONS = (
-    click.argument("study", required=False, type=click.Path(path_type=Path)),
     click.option("--film", multiple=True, help="Film or sound file, or a glob; several for several runs."),
     click.option("--annotations", multiple=True, help="Table, subtitles or TextGrid of each film, or `embedded`."),
     click.option("--bold", multiple=True, help="Scans: NIfTI or tables of parcels [time, parcels]; globs in quotes."),
@@ -47,6 +47,11 @@ OPTIONS = (
 
 def study_options(function: Function) -> Function:
     """STUDY, or the files that make one."""
+    return ARGUMENT(file_options(function))
+
+
+def file_options(function: Function) -> Function:
+    """The files that make a study."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +12,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from giblet.data.scan_header import BoldInfo, inspect_bold, is_table, open_image
+from giblet.data.scan_header import BoldInfo, inspect_bold, is_table
 from giblet.errors import DataError
-from giblet.types import ALONE, Array, Float, ScanFiles, Source
+from giblet.types import ALONE, Float, ScanFiles, Source
 
 if TYPE_CHECKING:
     from giblet.data.parts import Scan
 
-__all__ = ["BoldInfo", "check_scan", "check_subjects", "inspect_bold", "require_sound", "scan_problems", "slabs"]
+__all__ = [
+    "BoldInfo",
+    "check_scan",
+    "check_subjects",
+    "inspect_bold",
+    "require_sound",
+    "scan_problems",
+    "slabs",
+    "turn_advice",
+]
 
 SLAB_BYTES = 32 << 20
 SHORT = 0.9
@@ -70,22 +77,14 @@ def slabs(path: Path, max_bytes: int = SLAB_BYTES, files: ScanFiles = ALONE) -> 
     DataError
         If the file ends before its header says.
     """
-    if is_table(path):
-        from giblet.media import read_scan_table
+    from giblet.media import open_image, read_scan_table, volume_slabs
 
+    if is_table(path):
         yield read_scan_table(Source(path, scan=files))
         return
     image = open_image(path)
-    voxels, n = int(np.prod(image.shape[:3])), image.shape[3]
-    step = max(1, max_bytes // (8 * max(1, voxels)))
-    for at in range(0, n, step):
-        try:
-            piece: Array = np.asarray(image.dataobj[..., at : at + step])
-        except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile):
-            raise DataError(
-                f"{path} breaks off: its header promises {n} volumes, but the data end near volume {at}"
-            ) from None
-        yield piece.reshape(voxels, -1, order="F").T
+    for _, slab in volume_slabs(path, image, limit=max_bytes):
+        yield slab.reshape(-1, slab.shape[3], order="F").T
 
 
 def scan_problems(path: Path, files: ScanFiles = ALONE) -> list[str]:
@@ -168,7 +167,7 @@ def _found(scans: Sequence[Scan]) -> list[tuple[Scan, list[str]]]:
     found = []
     for i, scan in enumerate(scans):
         problems = scan_problems(scan.bold, scan.files)
-        flipped = [] if scan.files.transposed is False else _flipped(shapes.get(i), common)
+        flipped = [] if scan.files.transposed is False else _flipped(shapes.get(i), common, scan.files)
         problems += flipped or _short(scan, scans) + _other_width(shapes.get(i), common)
         if problems:
             found.append((scan, problems))
@@ -181,14 +180,22 @@ def _common(shapes: list[tuple[int, ...]]) -> tuple[int, ...] | None:
     return max(counts, key=lambda s: (counts[s], s[0] - s[1])) if len(shapes) > 1 else None
 
 
-def _flipped(shape: tuple[int, ...] | None, common: tuple[int, ...] | None) -> list[str]:
+def turn_advice(files: ScanFiles) -> str:
+    """What to do about a table that looks flipped."""
+    if files.transposed:
+        return "it is declared transposed: leave that out"
+    true, false = "transposed = true in [[scan]] of study.toml, or --transposed", "transposed = false"
+    return f"where a row is a parcel say {true}; where a row is a TR after all, {false}"
+
+
+def _flipped(shape: tuple[int, ...] | None, common: tuple[int, ...] | None, files: ScanFiles) -> list[str]:
     if shape is None or common is None or shape == common:
         return []
     if shape[::-1] != common and not (shape[1] > shape[0] and common[0] > common[1] and shape[0] == common[1]):
         return []
     return [
-        f"it looks flipped: {shape[0]} rows x {shape[1]} columns, the others {common[0]} x {common[1]}; rows are TRs; "
-        "if one row is a parcel, say transposed = true in its [[scan]], or --transposed for all"
+        f"it looks flipped: {shape[0]} rows x {shape[1]} columns, the others {common[0]} x {common[1]}; "
+        f"{turn_advice(files)}"
     ]
 
 

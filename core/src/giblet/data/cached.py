@@ -53,7 +53,7 @@ def _look(folder: Path) -> Cached | None:
     """One entry; None where another process took it away meanwhile."""
     sidecar = folder / SIDECAR
     try:
-        stats = [file.stat() for file in folder.iterdir()]
+        stats = [file.stat() for file in folder.rglob("*")]
         whole = sidecar.is_file() and not folder.name.startswith(".")
         used_s = sidecar.stat().st_mtime if whole else max([folder.stat().st_mtime, *(s.st_mtime for s in stats)])
         return Cached(folder, _label(sidecar) if whole else ABANDONED, sum(s.st_size for s in stats), used_s, whole)

@@ -9,7 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.data.split import Block, Label
-from giblet.types import Aligned, Int, Nuisance, TRGrid
+from giblet.types import Aligned, Float, Int, Nuisance, TRGrid
+
+PROBES = 64
+LEAST = 1e-5
+"""What is left of unit columns below this is rounding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cleaning:
+    """What cleaning does to a block of n TRs: x - out @ (into @ x), with `into` [K, n] and `out` [n, K].
+
+    Drifts and trends are few beside the TRs of a block: in this form the cost grows with K n, not with n squared.
+    """
+
+    into: NDArray[np.float32]
+    out: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, matrix: Float) -> Cleaning:
+        """Of the linear map [n, n] that cleaning is.
+
+        Random combinations of what it takes out span all of that, once they are more than its rank (Halko et al. 2011,
+        doi:10.1137/090771806).
+        """
+        n, rng = len(matrix), np.random.default_rng(0)
+        gone, probes = np.eye(n) - matrix, PROBES
+        while True:
+            u, s, _ = np.linalg.svd(gone @ rng.standard_normal((n, min(n, probes))), full_matrices=False)
+            rank = int((s > LEAST * n**0.5).sum())
+            if rank < probes or probes >= n:
+                return cls((u[:, :rank].T @ gone).astype(np.float32), u[:, :rank].astype(np.float32))
+            probes *= 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,10 +48,10 @@ class Timeline:
     """One run: its clock, its blocks, the aligned features of its stimulus, and the scans of those who were there.
 
     `scans[subject]` is cleaned BOLD [T, V], zero outside blocks; `scanned[subject]` [T] says which TRs were measured.
-    `cleaning[start, stop]` [n, n] is what cleaning does to the volumes of a block: a prediction goes through it too.
-    `nuisance[subject]` is what left their scan beside, and `confounds[subject][start, stop]` [n, K] an orthonormal
-    basis of what that took out of a block, which leaves predictions for them too. Where the brain space is learned,
-    `scans` are its units [T, U] and `voxels[subject]` [T, V] what they were made from.
+    `cleaning[start, stop]` is what cleaning does to the volumes of a block: a prediction goes through it too.
+    `nuisance[subject]` is what left their scan beside; `confounds[subject][start, stop]`, V [n, K], is what that took
+    out of a block, and leaves predictions x for them as V V'x. Where the brain space is learned, `scans` are its units
+    [T, U] and `voxels[subject]` [T, V] what they were made from.
     """
 
     run: str
@@ -29,7 +60,7 @@ class Timeline:
     aligned: Mapping[str, Aligned]
     scans: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     scanned: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    cleaning: Mapping[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+    cleaning: Mapping[tuple[int, int], Cleaning] = field(default_factory=dict)
     nuisance: Mapping[str, Nuisance] = field(default_factory=dict)
     confounds: Mapping[str, Mapping[tuple[int, int], NDArray[np.float32]]] = field(default_factory=dict)
     voxels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from giblet.types import Array, Features
 SIDECAR = "features.json"
 
 
-def write_features(folder: Path, chunks: Iterable[Features], label: str) -> None:
+def write_features(folder: Path, chunks: Iterable[Features], label: str, scratch: Path | None = None) -> None:
     """Stream chunks into `folder`, which appears only when everything is on disk; what another process wrote stays.
 
     Raises
@@ -34,15 +34,30 @@ def write_features(folder: Path, chunks: Iterable[Features], label: str) -> None
     GibletError
         If the disk is full or the folder cannot be written.
     """
-    tmp = folder.parent / f".{folder.name}-{uuid.uuid4().hex}"
-    with _disk(folder.parent):
+    with appearing(folder, scratch) as tmp:
+        _write_chunks(tmp, chunks, label)
+
+
+@contextmanager
+def appearing(folder: Path, scratch: Path | None = None) -> Iterator[Path]:
+    """A place to fill, which becomes `folder` when all is there; what another process has put there meanwhile stays.
+
+    Until then it lies in `scratch`, a folder of the same disk, or else hidden beside `folder`.
+
+    Raises
+    ------
+    GibletError
+        If the folder cannot be written.
+    """
+    tmp = (scratch or folder.parent) / f".{folder.name}-{uuid.uuid4().hex}"
+    with on_disk(folder.parent):
         tmp.mkdir(parents=True)
     try:
-        _write_chunks(tmp, chunks, label)
+        yield tmp
         try:
             tmp.replace(folder)
         except OSError:
-            with _disk(folder.parent):
+            with on_disk(folder.parent):
                 if not is_written(folder):
                     raise
     finally:
@@ -80,37 +95,38 @@ def read_features(folder: Path) -> Features:
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def on_disk(folder: Path) -> Iterator[None]:
+    """Say of an error of the disk where it was, and the way out."""
     try:
         yield
     except OSError as error:
         why = error.strerror or "the disk may be full"
         raise GibletError(
-            f"cannot write features to {folder}: {why}; free space there, or name another folder in GIBLET_CACHE"
+            f"cannot write to {folder}: {why}; free space there, or name another folder in GIBLET_CACHE"
         ) from None
 
 
 def _write_chunks(folder: Path, chunks: Iterable[Features], label: str) -> None:
     clocks: list[Features] = []
     like: Array | None = None
-    with _disk(folder.parent):
+    with on_disk(folder.parent):
         file = (folder / "values.npy").open("wb")
     with file, ThreadPoolExecutor(1) as disk:
         write_back = _WriteBack(file, disk)
         for chunk in chunks:
             like = chunk.values[:0] if like is None else like
             _refuse_change(chunk, like, label)
-            with _disk(folder.parent):
+            with on_disk(folder.parent):
                 _append(file, chunk.values)
                 write_back.go_on()
             clocks.append(chunk.with_values(np.zeros((len(chunk.values), 0))))
         if like is None:
             raise DataError(f"{label}: the stream is empty; give a file with at least one frame or event")
         whole = Features.concat(clocks)
-        with _disk(folder.parent):
+        with on_disk(folder.parent):
             write_back.wait()
-            _header(file, len(whole.ticks), like)
-            _sync(file)
+            write_header(file, len(whole.ticks), like)
+            sync(file)
             _write_clock(folder, whole, label, mapped=0 not in (len(whole.ticks), *like.shape[1:]))
 
 
@@ -141,11 +157,11 @@ def _refuse_change(chunk: Features, like: Array, label: str) -> None:
 
 def _append(file: BinaryIO, values: Array) -> None:
     if file.tell() == 0:
-        _header(file, 0, values)
+        write_header(file, 0, values)
     np.ascontiguousarray(values).tofile(file)
 
 
-def _header(file: BinaryIO, n: int, like: Array) -> None:
+def write_header(file: BinaryIO, n: int, like: Array) -> None:
     """Write or rewrite the header at the file's start; numpy leaves room for the first axis to grow."""
     file.seek(0)
     header = {"descr": npy.dtype_to_descr(like.dtype), "fortran_order": False, "shape": (n, *like.shape[1:])}
@@ -159,7 +175,7 @@ def _write_clock(folder: Path, whole: Features, label: str, *, mapped: bool) -> 
         if times is not None:
             with (folder / f"{name}.npy").open("wb") as file:
                 np.save(file, times)
-                _sync(file)
+                sync(file)
     meta = {
         "label": label,
         "timebase": str(whole.timebase),
@@ -170,7 +186,7 @@ def _write_clock(folder: Path, whole: Features, label: str, *, mapped: bool) -> 
     }
     with (folder / SIDECAR).open("wb") as file:
         file.write(_plain_json(meta, label).encode())
-        _sync(file)
+        sync(file)
 
 
 def _plain_json(meta: dict[str, Any], label: str) -> str:
@@ -188,6 +204,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is none")
 
 
-def _sync(file: BinaryIO) -> None:
+def sync(file: BinaryIO) -> None:
+    """Put what was written on the disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from giblet.data.assemble import check_tr, make_scans, make_stimulus, refuse_twice, without
-from giblet.data.naming import Named, entities_of, expand, identify, natural, paired, stem
+from giblet.data.naming import Named, expand, identify, loose_entities_of, natural, paired, stem
 from giblet.data.parts import Stimulus, Study
 from giblet.data.study_file import AnnotationsEntry, FeatureEntry, ScanEntry, StimulusEntry
 from giblet.errors import ConfigError
@@ -133,7 +133,7 @@ def match(scan: Named, stimuli: Sequence[Stimulus], runs: Sequence[str]) -> Stim
     """The film that a scan is of: by `run-` or `task-` in both names, else by order, one film a run."""
     if len(stimuli) == 1:
         return stimuli[0]
-    by_run = {entities_of(s.name).get("run", "").lstrip("0"): s for s in stimuli}
+    by_run = {loose_entities_of(s.name).get("run", "").lstrip("0"): s for s in stimuli}
     run = scan.entities.get("run", "").lstrip("0")
     if len(by_run) == len(stimuli) and run in by_run:
         return by_run[run]

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from giblet.data.naming import natural
 from giblet.data.study_file import Segment
 from giblet.errors import ConfigError
 from giblet.types import ALONE, WHOLE_TABLE, ScanFiles, Source, TableChoice
@@ -90,8 +91,8 @@ class Study:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The runs, in the order of the scans."""
-        return tuple(dict.fromkeys(s.run for s in self.scans))
+        """The runs, numbers in their order: run-2 before run-10."""
+        return tuple(sorted({s.run for s in self.scans}, key=natural))
 
     @property
     def tr_s(self) -> Fraction:

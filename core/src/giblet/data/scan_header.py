@@ -80,34 +80,11 @@ def _table(source: Source, tr_s: Fraction | None) -> Header:
 
 
 def _image(source: Source, tr_s: Fraction | None) -> Header:
+    from giblet.media import open_image
+
     image = open_image(source.path)
     stated, notes = (None, list[str]()) if tr_s is not None else _header_tr(image.header, source.path)
     return tuple(map(int, image.shape)), stated, notes + _overruled(image.header, tr_s)
-
-
-def open_image(path: Path) -> Any:
-    """A four-dimensional image, its data not yet read.
-
-    Raises
-    ------
-    DataError
-        If it is no image, broken, or not `[x, y, z, time]`.
-    """
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image = nib.load(path, keep_file_open=True)
-    except TypeError:
-        image = nib.load(path)
-    except (ImageFileError, OSError, EOFError, ValueError, KeyError) as error:
-        raise DataError(f"{path} cannot be read as a NIfTI image: {_line(error)}") from None
-    if len(image.shape) != 4:
-        size = " x ".join(map(str, image.shape))
-        raise DataError(
-            f"{path} is not 4-D but {len(image.shape)}-D ({size}); a scan is [x, y, z, time], or a table .npy"
-        )
-    return image
 
 
 def _line(error: Exception) -> str:

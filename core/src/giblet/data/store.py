@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from giblet.types import Array, Features, ScanFiles, Source
 
 if TYPE_CHECKING:
     from giblet.modality import Modality
+    from giblet.plugins import Registry
 
 LAYOUT = "2"
 
@@ -43,15 +44,33 @@ def content_hash(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}; give a file that exists and is readable") from None
 
 
-def modality_key(modality: Modality, version: str) -> dict[str, Any]:
+def by_content(value: Any, content: Callable[[Path], str] = content_hash) -> Any:
+    """Plain settings in which what names a file is a hash of its bytes: the file's place does not count."""
+    if isinstance(value, Mapping):
+        return {k: by_content(v, content) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [by_content(v, content) for v in value]
+    return content(Path(value)) if isinstance(value, str) and _is_file(value) else value
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # too long for a name
+        return False
+
+
+def modality_key(modality: Modality, version: str, content: Callable[[Path], str] = content_hash) -> dict[str, Any]:
     """What of a modality decides its features: name, version, settings (but those of the nets) and fitted state."""
     read = {name: array for name, array in modality.state.items() if name not in modality.net_state}
-    state = {name: _array_hash(array) for name, array in read.items()}
+    state = {name: array_hash(array) for name, array in read.items()}
     settings = {k: v for k, v in modality.settings().items() if k not in modality.net_settings}
-    return {"name": modality.name, "version": version, "settings": settings, "state": state}
+    told = by_content(settings, content)
+    return {"name": modality.name, "version": version, "settings": told, "state": state}
 
 
-def _array_hash(array: Array) -> list[Any]:
+def array_hash(array: Array) -> list[Any]:
+    """What tells an array from others: dtype, shape and a hash of its values."""
     return [str(array.dtype), array.shape, hashlib.blake2b(np.ascontiguousarray(array).data).hexdigest()]
 
 
@@ -78,7 +97,8 @@ class Store:
         """
         chosen = (source.stream, str(source.start_s), str(source.stop_s), source.path.suffix.lower())
         cut = (*chosen, *astuple(source.table), *self._scan(source.scan))
-        return digest([LAYOUT, self._content(source.path), cut, modality_key(modality, self.version_of(modality.name))])
+        made_by = modality_key(modality, self.version_of(modality.name), self._content)
+        return digest([LAYOUT, self._content(source.path), cut, made_by])
 
     def _scan(self, scan: ScanFiles) -> list[Any]:
         """What decides how a scan is read; what cleans it comes after the features."""
@@ -107,11 +127,12 @@ class Store:
 class StoreWriter:
     """The wrapping half of the store: streams what was computed to disk and hands on the memory map.
 
-    It wraps closest to the modality, so that what other wrappers change is seen by the run and not kept.
+    It wraps closest to the modality, so that what other wrappers change is seen by the run and not kept. What is not
+    finished lies in `scratch`, else beside what is.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, scratch: Path | None = None) -> None:
+        self.store, self.scratch = store, scratch
 
     @hookimpl(wrapper=True, trylast=True)
     def extract(self, modality: Modality, source: Source) -> Generator[None, Iterator[Features] | Features, Features]:
@@ -120,5 +141,15 @@ class StoreWriter:
         if isinstance(result, Features):
             return result
         folder = self.store.folder / self.store.key(modality, source)
-        write_features(folder, result, label=f"{modality.name} of {source.path.name}")
+        write_features(folder, result, f"{modality.name} of {source.path.name}", self.scratch)
         return read_features(folder)
+
+
+def open_store(registry: Registry, scratch: Path | None = None) -> Store:
+    """Put the feature store behind the `extract` stage, once; `scratch` is where it keeps what is not finished."""
+    if isinstance(store := registry.pm.get_plugin("giblet-store"), Store):
+        return store
+    store = Store(features_folder(), lambda name: registry.plugins[name].version)
+    registry.pm.register(store, name="giblet-store")
+    registry.pm.register(StoreWriter(store, scratch), name="giblet-store-writer")
+    return store

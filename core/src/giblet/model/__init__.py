@@ -4,7 +4,8 @@ from giblet.model.autoencoder import Autoencoder, ModalityNets
 from giblet.model.compressor import Components, Compressor, Learned, build_compressor
 from giblet.model.ensemble import Ensemble, Model, members_of
 from giblet.model.hemodynamics import Delays, Hemodynamics
-from giblet.model.losses import RelativeLoss, bold_loss, constant_prediction, to_features
+from giblet.model.losses import Counted, RelativeLoss, bold_loss, constant_prediction, to_features
+from giblet.model.placing import device_of, placed
 from giblet.model.presets import PRESETS, Grid, Middle, Picture, Voxels
 from giblet.model.projection import Projection
 from giblet.model.reading import (
@@ -13,8 +14,10 @@ from giblet.model.reading import (
     add_residuals,
     decode_code,
     person_drive,
+    predict_block,
     predict_scans,
     read_block,
+    residual_places,
     run_drive,
 )
 
@@ -24,6 +27,7 @@ __all__ = [
     "Codes",
     "Components",
     "Compressor",
+    "Counted",
     "Delays",
     "Ensemble",
     "Grid",
@@ -42,10 +46,14 @@ __all__ = [
     "build_compressor",
     "constant_prediction",
     "decode_code",
+    "device_of",
     "members_of",
     "person_drive",
+    "placed",
+    "predict_block",
     "predict_scans",
     "read_block",
+    "residual_places",
     "run_drive",
     "to_features",
 ]

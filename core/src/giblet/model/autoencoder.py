@@ -16,6 +16,7 @@ from giblet.model.presets.back import Back
 from giblet.model.presets.compact import Apart, Sum
 from giblet.model.presets.layers import Mirror, SideBySide
 from giblet.model.shrinkage import Shrinkage
+from giblet.nn.dropout import Dropout
 from giblet.types import FeatureSpec
 
 
@@ -109,7 +110,7 @@ class Autoencoder(nn.Module):
         self.direct = Applied(fused, config.latent, self.hemodynamics.outputs) if fused else None
         self.middle = middle or Voxels()
         self.inverse_hemodynamics = Hemodynamics(config, tr_s, slice_time_ref, reverse=True)
-        self.drop = nn.Dropout(config.latent_dropout)
+        self.drop = Dropout(config.latent_dropout)
         self.heads = Heads(forward_head, subjects, self.hemodynamics.outputs, pooled=pooled)
         self.inverse_heads = Heads(inverse_head, subjects, config.latent, pooled=pooled)
         join = [] if preset.widths else [nn.Linear(self.inverse_hemodynamics.outputs, config.latent)]

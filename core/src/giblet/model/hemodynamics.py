@@ -97,7 +97,8 @@ class Delays(nn.Module):
         """[B, T, D] -> [B, T, D] as much later as the person is, by a parabola between TRs; the ends are held."""
         delay = self.of(person)
         whole = delay.detach().round().nan_to_num()  # weights that diverged are the trainer's to report
-        at = torch.arange(x.shape[1], device=x.device) - int(whole)
+        moved = 0 if whole.is_meta else int(whole)  # on the meta device there are sizes and no values
+        at = torch.arange(x.shape[1], device=x.device) - moved
         before, here, after = (x.index_select(1, (at + step).clamp(0, x.shape[1] - 1)) for step in (-1, 0, 1))
         part = delay - whole
         return before * (part * (part + 1) / 2) + here * (1 - part * part) + after * (part * (part - 1) / 2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.types import Aligned, Array, FeatureSpec, Int
@@ -60,26 +62,43 @@ class RelativeLoss:
         loss = self.native(prediction, target) * mask
         return loss.sum(1) / mask.sum(1).clamp_min(1) / self.scale
 
-    def __call__(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """Mean relative loss over all frames that are there."""
-        return (self.native(prediction, target) * mask).sum() / mask.sum().clamp_min(1) / self.scale
+    def __call__(self, prediction: Tensor, target: Tensor, mask: Tensor, frames: float | None = None) -> Tensor:
+        """Mean relative loss over all frames that are there: those of `mask`, or of a batch that has `frames`."""
+        there = mask.sum() if frames is None else torch.tensor(frames)
+        return (self.native(prediction, target) * mask).sum() / there.clamp_min(1) / self.scale
 
 
-def bold_loss(prediction: Tensor, y: Tensor, valid: Tensor) -> Tensor:
+class Counted(NamedTuple):
+    """What the loss of BOLD averages over: windows, valid TRs, and windows with enough of them for a correlation."""
+
+    windows: int
+    trs: int
+    correlated: int
+
+    @classmethod
+    def of(cls, valid: NDArray[np.bool_]) -> Counted:
+        """Of a batch of windows, [B, T]."""
+        return cls(len(valid), max(1, int(valid.sum())), max(1, int((valid.sum(1) >= MIN_TRS_FOR_R).sum())))
+
+
+def bold_loss(prediction: Tensor, y: Tensor, valid: Tensor, counted: Counted | None = None) -> Tensor:
     """Mean squared error plus 1 - r, of BOLD scaled to unit training variance: [B, T, V], [B, T, V], [B, T].
 
     r is taken over the valid TRs of each window, and only of windows with at least 20 of them; both terms are averages
-    over what counts, and 1.0 + 1.0 is what a constant scores.
+    over what counts, and 1.0 + 1.0 is what a constant scores. Where the windows are a share of a batch, `counted` is
+    the whole batch's, and the losses of all shares add up to the batch's.
     """
+    all_of = counted or Counted.of(valid.cpu().numpy())
     m = valid.to(y.dtype).unsqueeze(-1)
     n = m.sum(1).clamp_min(1)
     a, b = prediction * m, y * m
-    sum_a, sum_b, aa, bb, ab = (x.sum(1) for x in (a, b, a * a, b * b, a * b))
-    mse = (aa - 2 * ab + bb).sum() / (m.sum().clamp_min(1) * y.shape[-1])
+    sum_a, sum_b = a.sum(1), b.sum(1)
+    aa, bb, ab = ((p * q).sum(1) for p, q in ((a, a), (b, b), (a, b)))
+    mse = (aa - 2 * ab + bb).sum() / (all_of.trs * y.shape[-1])
     spread = (aa - sum_a * sum_a / n).clamp_min(0) * (bb - sum_b * sum_b / n).clamp_min(0)
     r = (ab - sum_a * sum_b / n) / (spread + 1e-6).sqrt()
     enough = (n >= MIN_TRS_FOR_R).to(y.dtype)
-    return mse + 1 - (r * enough).sum() / (enough.sum().clamp_min(1) * y.shape[-1])
+    return mse + len(y) / all_of.windows - (r * enough).sum() / (all_of.correlated * y.shape[-1])
 
 
 def to_features(prediction: Tensor, spec: FeatureSpec) -> Array:

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.data.dataset import Timeline
+from giblet.data.scratch import on_scratch, parts_of, row_slabs
+from giblet.data.split import Block
 from giblet.model.autoencoder import ModalityNets
 from giblet.model.ensemble import Model
+from giblet.model.placing import placed
 from giblet.model.projection import Projection
+from giblet.types import Int
 
 Matrix = NDArray[np.float32]
 Scans = list[dict[str, Matrix]]
@@ -58,8 +62,8 @@ class Codes:
 
 def run_drive(model: Model, codes: Codes, run: int, without: Collection[str] = ()) -> Tensor:
     """What hemodynamics make of a whole run, [T, D * K]; the stimulus is known throughout, `without` are left out."""
-    h = {n: torch.from_numpy(x).unsqueeze(0) for n, x in codes.inputs[run].items()}
-    present = {n: torch.from_numpy(x & (n not in without)).unsqueeze(0) for n, x in codes.present[run].items()}
+    h = {n: placed(x, model).unsqueeze(0) for n, x in codes.inputs[run].items()}
+    present = {n: placed(x & (n not in without), model).unsqueeze(0) for n, x in codes.present[run].items()}
     return model.drive(h, present)[0]
 
 
@@ -74,50 +78,81 @@ def cleaned(x: Tensor, timeline: Timeline, subject: str) -> Tensor:
     BOLD without drifts and confounds is predicted by features without theirs.
     """
     out = x.clone()
-    for (start, stop), matrix in timeline.cleaning.items():
-        out[start:stop] = torch.from_numpy(matrix) @ x[start:stop]
+    for (start, stop), c in timeline.cleaning.items():
+        into, back = (torch.from_numpy(a).to(x.device) for a in (c.into, c.out))
+        out[start:stop] = x[start:stop] - back @ (into @ x[start:stop])
     for (start, stop), basis in timeline.confounds.get(subject, {}).items():
-        v = torch.from_numpy(basis)
+        v = torch.from_numpy(basis).to(x.device)
         out[start:stop] = out[start:stop] - v @ (v.T @ out[start:stop])
     return out
 
 
 def predict_scans(model: Model, codes: Codes, timelines: Sequence[Timeline]) -> Scans:
-    """Predicted BOLD of every run and person, [T, V] each."""
+    """Predicted BOLD of every run and person, [T, V] each: on the disk, and in memory only where it is read."""
     model.eval()
+    found: dict[str, list[Matrix]] = {}
     with torch.no_grad():
-        return [_predict_run(model, run_drive(model, codes, i), t) for i, t in enumerate(timelines)]
+        drives = [run_drive(model, codes, i) for i in range(len(timelines))]
+        for k, s in enumerate(model.subjects):
+            mine = (person_drive(model, d, t, k) for d, t in zip(drives, timelines, strict=True))
+            made = on_scratch(_brain(model, d[rows], k) for d in mine for rows in _slabs(model, d, k))
+            found[s] = parts_of(made, [len(d) for d in drives])
+    return [{s: found[s][i] for s in model.subjects} for i in range(len(timelines))]
 
 
-def _predict_run(model: Model, drive: Tensor, timeline: Timeline) -> dict[str, Matrix]:
-    each = {s: person_drive(model, drive, timeline, k).unsqueeze(0) for k, s in enumerate(model.subjects)}
-    return {s: model.brain(d, k)[0].numpy() for k, (s, d) in enumerate(each.items())}
+def predict_block(model: Model, drive: Tensor, timeline: Timeline, subject: str, block: Block) -> Matrix:
+    """What `predict_scans` says of a block of a person's scan, [n, V], from the drive of its run; no other is made."""
+    k = model.subjects.index(subject)
+    with torch.no_grad():
+        mine = person_drive(model, drive, timeline, k)
+        slabs = [s for s in _slabs(model, mine, k) if s.start < block.stop and s.stop > block.start]
+        rows = np.concatenate([_brain(model, mine[s], k) for s in slabs])
+    return rows[block.start - slabs[0].start : block.stop - slabs[0].start]
 
 
-def add_residuals(
-    timelines: Sequence[Timeline], predicted: Scans, timeline: int, subject: str, rng: np.random.Generator
-) -> Matrix:
-    """A run's prediction [T, V] plus training residuals of the same person, in one stretch that begins at random."""
-    pool = []
+def _slabs(model: Model, drive: Tensor, subject: int) -> list[slice]:
+    """Rows of a run that are predicted at once, all where its scan is small; one row tells how many voxels it has."""
+    return list(row_slabs(len(drive), model.brain(drive[None, :1], subject).shape[-1]))
+
+
+def _brain(model: Model, drive: Tensor, subject: int) -> Matrix:
+    return model.brain(drive.unsqueeze(0), subject)[0].cpu().numpy()
+
+
+def residual_places(timelines: Sequence[Timeline], subject: str) -> Int:
+    """Run and TR of every training volume of a person, [n, 2]: there, a scan less its prediction is a residual."""
+    found = [np.zeros((0, 2), np.int64)]
     for i, t in enumerate(timelines):
         if subject in t.scans:
             trs = t.trs("train")
             trs = trs[t.scanned[subject][trs]]
-            pool.append(t.scans[subject][trs] - predicted[i][subject][trs])
-    residuals = np.concatenate(pool)
-    base = predicted[timeline][subject]
-    return base + residuals[(np.arange(len(base)) + int(rng.integers(len(residuals)))) % len(residuals)]
+            found.append(np.stack([np.full(len(trs), i), trs], 1))
+    return np.concatenate(found)
+
+
+def add_residuals(
+    timelines: Sequence[Timeline], predicted: Scans, timeline: int, subject: str, start: int, rows: Int
+) -> Matrix:
+    """Rows of a run's prediction, [L, V], plus training residuals of the same person.
+
+    Those follow each other as in the scan: row 0 of the run gets residual `start`, row 1 the next, round and round.
+    """
+    places = residual_places(timelines, subject)
+    out = predicted[timeline][subject][rows]
+    for k, (run, tr) in enumerate(places[(rows + start) % len(places)]):
+        out[k] += timelines[run].scans[subject][tr] - predicted[run][subject][tr]
+    return out
 
 
 def read_block(model: Model, y: Matrix, valid: NDArray[np.bool_], subject: str) -> Tensor:
     """The latent ẑ [T, D] of one block of one person's scan, [T, V]; nothing outside the block is read."""
     with torch.no_grad():
-        return model.read(torch.from_numpy(y)[None], torch.from_numpy(valid)[None], model.subjects.index(subject))[0]
+        return model.read(placed(y, model)[None], placed(valid, model)[None], model.subjects.index(subject))[0]
 
 
 def decode_code(nets: ModalityNets, codes: Codes, h: Tensor) -> Tensor:
     """A scaled code [n, W], plain features behind it or not, to features [n, F, *S] in their own unit."""
     p = codes.projections[nets.name]
     h = h[..., : p.width]
-    scale, centre = (torch.from_numpy(a.astype(np.float32)) for a in (p.scale, p.centre))
+    scale, centre = (torch.from_numpy(a.astype(np.float32)).to(h.device) for a in (p.scale, p.centre))
     return nets.decoder(h * scale + centre)

@@ -5,6 +5,7 @@ from giblet.nn.clip_nets import ClipDecoder, ClipEncoder
 from giblet.nn.clips import as_levels, pick_frames, stretch, to_clip, to_frames
 from giblet.nn.coarse import CoarseDecoder, CoarseEncoder
 from giblet.nn.convolutions import HIDDEN, halves, normalised, spread
+from giblet.nn.dropout import Dropout
 from giblet.nn.frame_loss import frame_loss
 from giblet.nn.heads import FrameDecoder, FrameEncoder, MaskedFlatten, UnflattenFrame
 from giblet.nn.measured import MEASURED, clip_statistics
@@ -19,6 +20,7 @@ __all__ = [
     "ClipEncoder",
     "CoarseDecoder",
     "CoarseEncoder",
+    "Dropout",
     "FrameAxis",
     "FrameDecoder",
     "FrameEncoder",

@@ -25,19 +25,19 @@ def augmented(x: Tensor, mask: Tensor, spec: FeatureSpec, strength: float) -> tu
     kept = mask & _stays(mask, strength)
     if spec.num_classes is not None:
         other = torch.randint_like(x, spec.num_classes)
-        return torch.where(torch.rand(x.shape) < strength, other, x), kept
+        return torch.where(torch.rand(x.shape, device=x.device) < strength, other, x), kept
     values = x.to(torch.float32)
     there = values[mask]
     sd, centre = there.std(), values.flatten(1).mean(1).view(-1, *[1] * (x.ndim - 1))
     gain = 1 + strength * torch.randn_like(centre)
     noisy = (values - centre) * gain + centre + strength * sd * torch.randn_like(values)
-    hole = _rectangles(x.shape, strength)
+    hole = _rectangles(x.shape, strength).to(x.device)
     return _as(torch.where(hole, centre.expand_as(noisy), noisy), x.dtype), kept
 
 
 def _stays(mask: Tensor, strength: float) -> Tensor:
     """Frames that are not dropped, [n, F]: of those that are there, at least the one with the largest draw."""
-    draw = torch.rand(mask.shape) * mask
+    draw = torch.rand(mask.shape, device=mask.device) * mask
     return (draw >= strength) | (draw == draw.max(1, keepdim=True).values)
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from giblet.errors import WeightsError
+from giblet.weights import weights_place
 
 TIMEOUT_S = 5.0
 WEIGHTS = ("*.safetensors", "*.bin")
@@ -19,7 +20,8 @@ def find_pretrained(weights: str, setting: str, advice: str) -> Path:
     Parameters
     ----------
     weights
-        A folder with `config.json`, which never asks the hub, or a name on the model hub, OWNER/NAME.
+        A name of `giblet weights`, a folder with `config.json`, which never asks the hub, or a name on the model hub,
+        OWNER/NAME.
     setting
         What named it, `audio.vocoder` for example.
     advice
@@ -30,12 +32,13 @@ def find_pretrained(weights: str, setting: str, advice: str) -> Path:
     WeightsError
         If it cannot be had.
     """
-    folder = Path(weights).expanduser()
+    place = weights_place(weights)
+    folder = Path(place).expanduser()
     if folder.is_dir():
         if _whole(folder):
             return folder
         raise _missing(weights, setting, f"the folder {folder} lacks config.json or weights", advice)
-    if folder.is_absolute() or weights.startswith((".", "~")) or weights.count("/") != 1:
+    if folder.is_absolute() or place.startswith((".", "~")) or place.count("/") != 1:
         raise _missing(weights, setting, f"there is no folder {folder}", advice)
     return _from_hub(weights, setting, advice)
 
@@ -55,8 +58,9 @@ def _from_hub(name: str, setting: str, advice: str) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise _missing(name, setting, "HF_HUB_OFFLINE is set and it is not in the hub's cache", advice)
     try:
-        HfApi().model_info(name, timeout=TIMEOUT_S)  # one short question before minutes of retries
-        return Path(snapshot_download(name, ignore_patterns=list(UNUSED), etag_timeout=TIMEOUT_S))
+        about = HfApi().model_info(name, timeout=TIMEOUT_S)  # one short question before minutes of retries
+        twice = [WEIGHTS[1]] if any(s.rfilename.endswith(".safetensors") for s in about.siblings or ()) else []
+        return Path(snapshot_download(name, ignore_patterns=[*UNUSED, *twice], etag_timeout=TIMEOUT_S))
     except Exception as error:  # the hub's client raises several libraries' errors
         raise _missing(name, setting, f"the model hub cannot give it ({_brief(error)})", advice) from None
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from giblet.errors import WeightsError
+from giblet.weights import weights_place
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,16 @@ class PublishedWeights:
     def load(self, net: nn.Module, weights: str, kept: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> None:
         """Load the named weights, or those of a state dict's file, into a net; `kept` picks what it has a place for.
 
+        A file is torch's or safetensors'; a name of `giblet weights` stands for one.
+
         Raises
         ------
         WeightsError
             If they cannot be had, or are those of another net.
         """
+        place = weights_place(weights)
         try:
-            net.load_state_dict(kept(self._state(weights)))
+            net.load_state_dict(kept(self._state(place)))
         except Exception as error:  # whatever a download or a foreign file raises
             raise self.missing(weights, error) from None
 
@@ -42,8 +47,11 @@ class PublishedWeights:
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         return WeightsError(f"{self.net} weights {weights!r} cannot be had: {reason}; {self.advice}")
 
-    def _state(self, weights: str) -> Mapping[str, Tensor]:
-        if weights == self.name:
+    def _state(self, place: str) -> Mapping[str, Tensor]:
+        if place == self.name:
             return self.fetch()
-        state: Mapping[str, Tensor] = torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
+        file = Path(place).expanduser()
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
         return state

@@ -1,6 +1,5 @@
 """A run, stage by stage: the one place that joins the rooms."""
 
 from giblet.pipeline.prepare import Inputs, extract_study
-from giblet.pipeline.run import run_study
 
-__all__ = ["Inputs", "extract_study", "run_study"]
+__all__ = ["Inputs", "extract_study"]

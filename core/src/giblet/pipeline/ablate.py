@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from giblet.config import RunConfig
-from giblet.data.store import content_hash, digest
+from giblet.data.store import by_content, content_hash, digest
 from giblet.data.study import Study
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.held_out import scores
@@ -95,7 +95,7 @@ def run_cell(ablation: Ablation, variant: Variant, seed: int, content: list[Any]
     config = ablation.config(variant, seed, registry)
     plain = config.model_dump(mode="json")
     path = ablation.out / folder_name(variant, seed)
-    folder = RunFolder.open(path, plain, digest([plain, content, version("giblet")]))
+    folder = RunFolder.open(path, plain, digest([by_content(plain), content, version("giblet")]))
     found: dict[str, Any] | None = folder.read_json("cell.json")
     if found is None:
         started = time.monotonic()

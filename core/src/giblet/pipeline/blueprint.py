@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from giblet.brain import BrainModality
 from giblet.modality import Modality
 from giblet.pipeline.prepare import Inputs
 from giblet.plugins import Registry
@@ -21,7 +22,7 @@ class Blueprint:
 
     registry: Registry
     modalities: dict[str, Modality]
-    brain: Modality
+    brain: BrainModality
     specs: dict[str, FeatureSpec]
     voxels: dict[str, int]
     tr_s: Fraction

@@ -29,7 +29,11 @@ def describe(
     pairs = list(zip(runs, timelines, strict=True))
     return {
         "clocks": clocks_of({t.run: t.grid for t in timelines}),
-        "scans": [describe_scan(s, t.run, t.grid.n_trs, cuts) | _left_out(s, t) for run, t in pairs for s in run.scans],
+        "scans": [
+            describe_scan(s, t.run, t.grid.n_trs, cuts) | _files(s) | _left_out(s, t)
+            for run, t in pairs
+            for s in run.scans
+        ],
         "streams": [_stream(run, t, a, modalities[k]) for run, t in pairs for k, a in t.aligned.items()],
         "split": {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines},
         "notes": [*study.notes, *cut_notes(cuts), *_reading_notes(timelines)],
@@ -57,6 +61,11 @@ def describe_scan(s: Scan, run: str, n_trs: int, cuts: Mapping[str, Any]) -> dic
         "cut_scan_s": max(0.0, float((s.n_volumes - n_trs) * s.tr_s)),
         "cut_stimulus_s": cuts[run].cut_stimulus_s,
     }
+
+
+def _files(s: Scan) -> dict[str, Any]:
+    """What of its files was named: the array of a .mat file, and columns of its table of confounds."""
+    return {"variable": s.files.variable, "confound_columns": list(s.files.confound_columns)}
 
 
 def _left_out(s: Scan, t: Timeline) -> dict[str, Any]:

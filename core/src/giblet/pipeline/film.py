@@ -12,10 +12,10 @@ from giblet import stages
 from giblet.alignment.grid import stop_s
 from giblet.data.dataset import Timeline
 from giblet.data.split import MIN_TRS, Block
+from giblet.data.store import open_store
 from giblet.data.study import Stimulus
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
-from giblet.pipeline.prepare import open_store
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.scans import block_cleaning
 from giblet.types import Features, FeatureSpec, Progress, Source, TRGrid

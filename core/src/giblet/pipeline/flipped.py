@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from giblet.data.bold import turn_advice
 from giblet.data.scan_header import is_table
 from giblet.data.study import Scan
 from giblet.errors import DataError
@@ -25,12 +26,11 @@ def require_upright(scans: Sequence[Scan], end_s: Fraction) -> None:
         Naming the subjects and both ways out.
     """
     open_ones = [s for s in scans if is_table(s.bold) and s.files.transposed is not False]
-    flipped = [s.subject for s in open_ones if _looks_flipped(s, (end_s - s.offset_s) / s.tr_s)]
+    flipped = [s for s in open_ones if _looks_flipped(s, (end_s - s.offset_s) / s.tr_s)]
     if flipped:
         raise DataError(
-            f"subject {', '.join(dict.fromkeys(flipped))}: the table looks flipped: its columns, not its rows, are as "
-            "many as the stimulus has TRs; where a row is a parcel say transposed = true in [[scan]] of study.toml, or "
-            "--transposed; where a row is a TR after all, transposed = false"
+            f"subject {', '.join(dict.fromkeys(s.subject for s in flipped))}: the table looks flipped: its columns, "
+            f"not its rows, are as many as the stimulus has TRs; {turn_advice(flipped[0].files)}"
         )
 
 

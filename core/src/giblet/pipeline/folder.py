@@ -25,9 +25,10 @@ ASIDE = ".overwritten"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and logs of one run."""
+    """Paths and logs of one run; where it does not write, another process does."""
 
     path: Path
+    writes: bool = True
 
     @classmethod
     def open(cls, path: Path, config: dict[str, Any], fingerprint: str) -> RunFolder:
@@ -55,6 +56,8 @@ class RunFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write JSON in one piece; what is not a finite number becomes null."""
+        if not self.writes:
+            return
         tmp = self.path / f".{name}"
         tmp.write_text(json.dumps(_plain(value), indent=1, allow_nan=False), encoding="utf-8")
         tmp.replace(self.path / name)
@@ -72,6 +75,8 @@ class RunFolder:
 
     def log(self, row: dict[str, Any], name: str = "train.jsonl") -> None:
         """Append one line."""
+        if not self.writes:
+            return
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(_plain(row)) + "\n")
 

@@ -22,7 +22,7 @@ from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.lesion_target import Target, Wanted, compared, find_target
 from giblet.pipeline.lesions import space_of
 from giblet.pipeline.prepare import Inputs
-from giblet.pipeline.reconstruct import cut, decoded, stretch
+from giblet.pipeline.reconstruct import cut, decoded, read_summary, stretch
 from giblet.pipeline.regions import Masks, read_atlas, unit_masks
 from giblet.pipeline.reopen import Reopened, ReopenedStudy, with_data
 from giblet.pipeline.results import results_folder
@@ -195,7 +195,9 @@ def _films(
         aligned, modality = reader.timelines[i].aligned[n.name], inputs.modalities[n.name]
         versions = {"original": cut(aligned, block)}
         for name, h in zip(("intact", "without", "alone"), guess[n.name], strict=True):
-            versions[name] = cut(aligned, block, decoded(n, reader, h, aligned, block))
+            versions[name] = cut(
+                aligned, block, decoded(n, reader, h, aligned, block), read_summary(n, reader.codes, h)
+            )
         (folder / n.kind).mkdir(exist_ok=True)
         made = {k: stages.reconstruct(inputs.registry, modality, f, folder / n.kind / k) for k, f in versions.items()}
         files[n.name] = {k: path.relative_to(folder).as_posix() for k, path in made.items()}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.analysis.lesions import Components, Units, Voxels
+from giblet.brain import BrainModality
 from giblet.errors import ConfigError, DataError, did_you_mean
-from giblet.modality import Modality
 from giblet.model import Model
 from giblet.model.compressor import Compressor
 from giblet.pipeline.regions import Atlas, Masks, on_grid, over_units
@@ -62,7 +62,7 @@ class Target:
     of_voxels: bool = True
 
 
-def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Model, voxels: int) -> Target:
+def find_target(wanted: Wanted, atlas: Atlas | None, brain: BrainModality, model: Model, voxels: int) -> Target:
     """The units that were asked for.
 
     Raises
@@ -94,7 +94,7 @@ def find_target(wanted: Wanted, atlas: Atlas | None, brain: Modality, model: Mod
     return Target(name, chosen, Voxels(voxels), brain.from_space(chosen.astype(float)))
 
 
-def in_sphere(sphere: SphereMm, brain: Modality) -> Mask:
+def in_sphere(sphere: SphereMm, brain: BrainModality) -> Mask:
     """Voxels [V] whose centres lie in a sphere, its centre and radius in mm of the scans' world coordinates.
 
     Raises
@@ -111,12 +111,12 @@ def in_sphere(sphere: SphereMm, brain: Modality) -> Mask:
     return inside
 
 
-def _require_space(brain: Modality, atlas: Atlas | None) -> None:
+def _require_space(brain: BrainModality, atlas: Atlas | None) -> None:
     if "mask" not in brain.state:
         raise ConfigError(f"{PARCELS}; " + ("name parcels with --region" if atlas else f"for names, {ADD_LABELS}"))
 
 
-def _named(wanted: Wanted, atlas: Atlas | None, brain: Modality) -> tuple[str, Mask]:
+def _named(wanted: Wanted, atlas: Atlas | None, brain: BrainModality) -> tuple[str, Mask]:
     """Voxels of all names together."""
     if atlas is None and "mask" not in brain.state:
         raise ConfigError(f"{PARCELS}, and no names; {ADD_LABELS}")
@@ -134,7 +134,7 @@ def _named(wanted: Wanted, atlas: Atlas | None, brain: Modality) -> tuple[str, M
     return "+".join(names), np.isin(atlas.parcel, [i for name in names for i in legal[name]])
 
 
-def _components(numbers: Sequence[int], model: Model, brain: Modality, voxels: int) -> Target:
+def _components(numbers: Sequence[int], model: Model, brain: BrainModality, voxels: int) -> Target:
     """Components of the model's compressor, or of the brain space itself, by number."""
     code = model.middle
     if isinstance(code, Compressor):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,7 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
+from giblet.brain import BrainModality
 from giblet.errors import ConfigError, DataError, PluginError
 from giblet.model import ModalityNets, Model, RelativeLoss
 from giblet.pipeline.blueprint import Blueprint
@@ -22,10 +25,10 @@ from giblet.plugins import Registry
 from giblet.types import Array, FeatureSpec
 
 Facts = Mapping[str, Any]
-Weights = Mapping[str, Any]
+Weights = Mapping[str, Tensor]
 Arrays = dict[str, dict[str, dict[str, Array]]]
 """What kind of thing was fitted, whose it is, its name."""
-DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError)
+DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, SafetensorError)
 """What readers of JSON, weights and arrays say of a torn file."""
 
 
@@ -42,7 +45,7 @@ def read_model(run: Path) -> tuple[Facts, Weights, Arrays]:
     folder = _model_folder(run)
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+        weights = load_file(folder / WEIGHTS)
         return facts, weights, _read_arrays(folder / ARRAYS)
     except DAMAGE as error:
         cause = " ".join(str(error).split())
@@ -83,6 +86,7 @@ def read_blueprint(facts: Facts, arrays: Arrays, registry: Registry) -> Blueprin
         modality = registry.modality(made_with["plugin"], **made_with["settings"])
         built[key] = modality.fitted(**arrays["state"].get(key, {}))
     brain = built.pop(BRAIN)
+    assert isinstance(brain, BrainModality)
     specs = {key: FeatureSpec(**(spec | {"shape": tuple(spec["shape"])})) for key, spec in facts["specs"].items()}
     tr_s = Fraction(facts["tr_s"])
     sizes = (facts["voxels"], tr_s, facts["slice_time_ref"], facts["training_volumes"])
@@ -99,17 +103,21 @@ def load_weights(model: Model, nets: list[ModalityNets], weights: Weights, facts
     """Put the weights in place; a plugin that builds other networks than it did is named."""
     whose = f"giblet=={facts['giblet']}"
     try:
-        model.load_state_dict(weights["model"])
+        model.load_state_dict(_below("model.", weights))
         for n in nets:
             made_with = facts["modalities"][n.name]
             whose = f"{made_with['distribution']}=={made_with['version']}"
             for part, module in (("encoder", n.encoder), ("decoder", n.decoder)):
-                module.load_state_dict(weights["nets"][n.name][part])
+                module.load_state_dict(_below(f"nets.{n.name}.{part}.", weights))
                 module.eval()
     except RuntimeError as error:
         line = str(error).splitlines()[0]
         raise PluginError(f"the run's weights do not fit what is installed ({line}); pip install {whose}") from None
     model.eval()
+
+
+def _below(prefix: str, weights: Weights) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
 def read_loss(n: ModalityNets, constant: Array, scale: float) -> RelativeLoss:

@@ -56,7 +56,7 @@ def voxel_scores(inputs: Inputs, predicted: Scans) -> VoxelScores:
     group = pearson(mean_guess, mean_y, np.asarray(there.any(0)))
     if len(y) < MIN_PEOPLE:
         return VoxelScores(people, None, group, None)
-    return VoxelScores(people, loo_isc(y).values, group, group_ceiling(y).values)
+    return VoxelScores(people, loo_isc(y, there).values, group, group_ceiling(y, there).values)
 
 
 def brain_maps(

@@ -56,6 +56,6 @@ def fit_middle(
         with folder.stage("compressor"):
             task = CompressorTask(middle, timelines, config)
             schedule = Schedule.of(config, t.compressor_steps, t.lr)
-            fit(task, schedule, folder.path / "checkpoints" / f"{task.name}.pt", folder.log, progress)
+            fit(task, schedule, folder.path / "checkpoints" / task.name, folder.log, progress)
             with torch.no_grad():
                 middle.freeze(torch.from_numpy(task.volumes))

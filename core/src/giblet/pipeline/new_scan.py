@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet import stages
-from giblet.data.bids_tree import Image, entities_of
+from giblet.data.bids_tree import Image
+from giblet.data.naming import entities_of
 from giblet.data.scan_header import inspect_bold, is_table
 from giblet.data.split import MIN_TRS
 from giblet.errors import ConfigError, DataError, did_you_mean
+from giblet.pipeline.cleaned import scaled
 from giblet.pipeline.nuisance import nuisance_of, regressors
 from giblet.pipeline.reopen import Reopened
-from giblet.pipeline.scans import scaled
 from giblet.types import ALONE, ScanFiles, Source, TRGrid
 
 SAME_TR_S = Fraction(1, 1000)
@@ -57,14 +58,33 @@ def read_scan(
     return again.brain.to_space(scaled(y, used.std(0) if known is None else known), subject)
 
 
-def with_confounds(again: Reopened, scan: Path, files: ScanFiles) -> ScanFiles:
-    """What belongs to a scan, with the table of confounds that fMRIPrep wrote beside it where none is given.
+def as_the_runs(again: Reopened, scan: Path, subject: str | None, files: ScanFiles) -> ScanFiles:
+    """How a scan is read, and what belongs to it: where nobody says it, as the person's scans in the run were read.
+
+    Of somebody new it is as everybody's were. The table of confounds is the one that fMRIPrep wrote beside the scan.
 
     Raises
     ------
+    ConfigError
+        If the run took other columns of confounds from other scans.
     DataError
         If the run's scans were cleaned of confounds and this one has none, or the other way about.
     """
+    beside = _with_confounds(again, scan, files)
+    told = [row for row in again.read_as if subject in (None, row["subject"])]
+    names = {row["variable"] for row in told}
+    if scan.suffix.lower() == ".mat" and beside.variable is None and len(names) == 1:
+        beside = replace(beside, variable=names.pop())
+    chosen = {tuple(row["confound_columns"]) for row in told}
+    if beside.confounds is None or beside.confound_columns or not any(chosen):
+        return beside
+    if len(chosen) > 1:
+        said = "; ".join(", ".join(columns) or "all" for columns in sorted(chosen))
+        raise ConfigError(f"the run's scans lost different columns of confounds ({said}); give --confound-column NAME")
+    return replace(beside, confound_columns=chosen.pop())
+
+
+def _with_confounds(again: Reopened, scan: Path, files: ScanFiles) -> ScanFiles:
     if files.confounds is not None and not again.confounds:
         raise DataError(f"the run's scans were not cleaned of confounds; leave {files.confounds.name} out")
     if files.confounds is not None or not again.confounds:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from giblet.brain import BrainModality
 from giblet.data.dataset import Timeline
 from giblet.data.study import Scan
 from giblet.errors import DataError
-from giblet.modality import Modality
 from giblet.types import Nuisance, Source
 
+Bases = Mapping[tuple[int, int], NDArray[np.float32]]
+"""What leaves a block, [n, K], by its start and stop."""
 LEAST = 1e-6
 """What is left of regressors of unit norm below this is rounding."""
 MOST_CENSORED = 0.5
 """Of a scan with more volumes to leave out than this share, too little is left to be cleaned."""
 
 
-def read_nuisances(brain: Modality, scans: Sequence[Scan]) -> list[Nuisance | None]:
+def read_nuisances(brain: BrainModality, scans: Sequence[Scan]) -> list[Nuisance | None]:
     """The confounds of each scan, None where it has none to take out.
 
     Raises
@@ -40,7 +42,7 @@ def read_nuisances(brain: Modality, scans: Sequence[Scan]) -> list[Nuisance | No
     return found
 
 
-def nuisance_of(brain: Modality, source: Source, n_volumes: int) -> Nuisance | None:
+def nuisance_of(brain: BrainModality, source: Source, n_volumes: int) -> Nuisance | None:
     """The confounds of one scan of so many volumes, None where it has none to take out.
 
     Raises
@@ -60,17 +62,36 @@ def nuisance_of(brain: Modality, source: Source, n_volumes: int) -> Nuisance | N
     return found
 
 
-def confound_bases(brain: Modality, t: Timeline, found: Nuisance) -> dict[tuple[int, int], NDArray[np.float32]]:
-    """What confounds take out of each block [n, K] beyond what cleaning without them does, as orthonormal columns."""
+def confound_bases(brain: BrainModality, t: Timeline, found: Nuisance) -> Bases:
+    """What confounds take out of each block [n, K] beyond what cleaning without them does, as orthonormal columns.
+
+    After the scan's last volume they are 0: a short scan is cleaned as far as it goes.
+    """
     x, _ = regressors(found, t.grid.n_trs)
-    bases = {}
-    for b in t.blocks:
-        part = x[b.trs] - x[b.trs].mean(0)
-        size = np.linalg.norm(part, axis=0)
-        left = brain.clean(part[:, size > 0] / size[size > 0], [slice(0, len(part))], float(t.grid.tr_s))
-        u, s, _ = np.linalg.svd(left, full_matrices=False)
-        bases[b.start, b.stop] = u[:, s > LEAST].astype(np.float32)
-    return bases
+    return {(b.start, b.stop): _basis(brain, x[b.trs], len(found.regressors) - b.start, t) for b in t.blocks}
+
+
+def _basis(brain: BrainModality, x: NDArray[np.float64], measured: int, t: Timeline) -> NDArray[np.float32]:
+    """Orthonormal columns [n, K] for the regressors of a block [n, C], its first volumes `measured`."""
+    part = x[: max(measured, 0)]
+    if not len(part):
+        return np.zeros((len(x), 0), np.float32)
+    part = part - part.mean(0)
+    size = np.linalg.norm(part, axis=0)
+    left = brain.clean(part[:, size > 0] / size[size > 0], [slice(0, len(part))], float(t.grid.tr_s))
+    u, s, _ = np.linalg.svd(left, full_matrices=False)
+    return np.pad(u[:, s > LEAST], ((0, len(x) - len(u)), (0, 0))).astype(np.float32)
+
+
+def average_bases(bases: Mapping[str, Bases], there: Mapping[str, NDArray[np.bool_]]) -> Bases:
+    """V [n, K] of each block for the mean of all people, of whom `there` [T] were measured.
+
+    x - V V'x is the mean over people of x without their confounds; it is so exactly where all of them were measured.
+    """
+    n = np.maximum(np.sum(list(there.values()), axis=0), 1)
+    root = {s: np.sqrt(there[s] / n).astype(np.float32) for s in bases}
+    blocks = next(iter(bases.values()), {})
+    return {b: np.concatenate([root[s][slice(*b), None] * v[b] for s, v in bases.items()], axis=1) for b in blocks}
 
 
 def regressors(found: Nuisance, n_trs: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -9,15 +9,17 @@ from typing import Any
 
 from giblet import stages
 from giblet.analysis.audio import find_recogniser
+from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.data.store import Store, StoreWriter, features_folder
+from giblet.data.store import open_store
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
+from giblet.pipeline.cleaned import Scale
 from giblet.pipeline.describe import describe
 from giblet.pipeline.presentations import Run, films_of, grids_of, presentations
-from giblet.pipeline.scans import Scale, add_scans
+from giblet.pipeline.scans import add_scans
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
 from giblet.progress import watched
@@ -33,7 +35,7 @@ class Inputs:
 
     registry: Registry
     modalities: dict[str, Modality]
-    brain: Modality | None
+    brain: BrainModality | None
     timelines: list[Timeline]
     gap: int
     slice_time_ref: float
@@ -83,12 +85,11 @@ def extract_study(
     for run in runs:
         aligned = {k: stages.align(registry, m, features[run.name, k], grids[run.name]) for k, m in modalities.items()}
         timelines.append(Timeline(run.name, grids[run.name], tuple(split[run.name]), aligned))
-    brain_modality: Modality | None = None
+    fitted_brain, brain_modality = given.get("fmri"), None
+    assert fitted_brain is None or isinstance(fitted_brain, BrainModality)
     bold_sd: dict[str, Scale] = {}
     if with_scans:
-        brain_modality, timelines, bold_sd = add_scans(
-            registry, study, runs, config, timelines, progress, given.get("fmri")
-        )
+        brain_modality, timelines, bold_sd = add_scans(registry, study, runs, config, timelines, progress, fitted_brain)
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]
     described = describe(study, runs, timelines, cuts, modalities, registry)
     described["notes"] += gap_notes(config) if with_scans else []
@@ -161,16 +162,6 @@ def _slice_time_ref(study: Study) -> float:
     if len(references) > 1:
         raise ConfigError(f"scans have different slice_time_ref: {sorted(references)}; study them apart")
     return references.pop()
-
-
-def open_store(registry: Registry) -> Store:
-    """Put the feature store behind the `extract` stage, once."""
-    if isinstance(store := registry.pm.get_plugin("giblet-store"), Store):
-        return store
-    store = Store(features_folder(), lambda name: registry.plugins[name].version)
-    registry.pm.register(store, name="giblet-store")
-    registry.pm.register(StoreWriter(store), name="giblet-store-writer")
-    return store
 
 
 def build_modalities(registry: Registry, study: Study, config: RunConfig) -> dict[str, Modality]:

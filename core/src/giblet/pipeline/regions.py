@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from giblet.errors import DataError
-from giblet.media import read_label_table
-from giblet.modality import Modality
+from giblet.brain import BrainModality
+from giblet.media import label_groups, read_label_table, read_on_grid
 
 Masks = dict[str, NDArray[np.bool_]]
 Table = Mapping[str, list[int]]
@@ -33,7 +32,7 @@ class Atlas:
         return {name: np.isin(self.parcel, indices) for name, indices in table.items()}
 
 
-def read_atlas(atlas: Path | None, labels: Path | None, brain: Modality) -> Atlas | None:
+def read_atlas(atlas: Path | None, labels: Path | None, brain: BrainModality) -> Atlas | None:
     """The atlas of a study over the voxels of its scans; None where it has none.
 
     Scans that are tables of parcels need no image: the columns are the parcels 1, 2, ... of the labels.
@@ -49,10 +48,10 @@ def read_atlas(atlas: Path | None, labels: Path | None, brain: Modality) -> Atla
     if labels is None:
         return Atlas(parcel, {f"parcel {i}": [int(i)] for i in np.unique(parcel) if i}, {})
     table = read_label_table(labels)
-    return Atlas(parcel, _groups(table, "name"), _groups(table, "network") if "network" in table.columns else {})
+    return Atlas(parcel, label_groups(table, "name"), label_groups(table, "network"))
 
 
-def read_regions(atlas: Path | None, labels: Path | None, brain: Modality) -> Masks:
+def read_regions(atlas: Path | None, labels: Path | None, brain: BrainModality) -> Masks:
     """Voxels [V] of each network of an atlas (of each parcel, where its table names no networks), if it has any.
 
     Raises
@@ -65,7 +64,7 @@ def read_regions(atlas: Path | None, labels: Path | None, brain: Modality) -> Ma
     return {name: mask for name, mask in masks.items() if mask.any()}
 
 
-def _parcels(atlas: Path | None, labels: Path | None, brain: Modality) -> NDArray[np.int64] | None:
+def _parcels(atlas: Path | None, labels: Path | None, brain: BrainModality) -> NDArray[np.int64] | None:
     mask = brain.state.get("mask")
     if mask is None and "columns" in brain.state and labels is not None:
         kept = brain.state.get("kept", np.ones(int(brain.state["columns"][0]), bool))
@@ -75,7 +74,7 @@ def _parcels(atlas: Path | None, labels: Path | None, brain: Modality) -> NDArra
     return on_grid(atlas, brain, "the atlas").astype(np.int64)
 
 
-def over_units(chosen: NDArray[np.bool_], brain: Modality) -> NDArray[np.bool_]:
+def over_units(chosen: NDArray[np.bool_], brain: BrainModality) -> NDArray[np.bool_]:
     """The units [U] of the brain space more than half of whose voxels are in a set [V]."""
     unit = brain.state.get("unit")
     if unit is None:
@@ -84,7 +83,7 @@ def over_units(chosen: NDArray[np.bool_], brain: Modality) -> NDArray[np.bool_]:
     return inside
 
 
-def unit_masks(places: Masks, brain: Modality) -> Masks:
+def unit_masks(places: Masks, brain: BrainModality) -> Masks:
     """Regions [V] as units [U] of the brain space, those without any left out.
 
     Where units are components, which have no places, there are none.
@@ -93,7 +92,7 @@ def unit_masks(places: Masks, brain: Modality) -> Masks:
     return {name: mask for name, mask in masks.items() if mask.any()}
 
 
-def on_grid(path: Path, brain: Modality, what: str) -> NDArray[Any]:
+def on_grid(path: Path, brain: BrainModality, what: str) -> NDArray[Any]:
     """The values [V] of an image inside the mask of the scans.
 
     Raises
@@ -101,28 +100,5 @@ def on_grid(path: Path, brain: Modality, what: str) -> NDArray[Any]:
     DataError
         If it cannot be read or is on another grid.
     """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image: Any = nibabel.load(path)
-    except (ImageFileError, OSError) as error:
-        raise DataError(f"{what} {path} cannot be read ({error}); give a NIfTI on the grid of the scans") from None
-    mask, affine = brain.state["mask"].astype(bool), brain.state["affine"]
-    if image.shape[:3] != mask.shape or image.shape[3:] not in ((), (1,)):
-        has, wants = "x".join(map(str, image.shape)), "x".join(map(str, mask.shape))
-        raise DataError(
-            f"{what} {path.name} is not on the grid of the scans: it has {has} voxels, they have {wants}; "
-            "resample it (nilearn.image.resample_to_img)"
-        )
-    if not np.allclose(image.affine, affine, atol=1e-3):
-        raise DataError(
-            f"{what} {path.name} is not on the grid of the scans: its affine differs; "
-            "resample it (nilearn.image.resample_to_img)"
-        )
-    values: NDArray[Any] = np.asarray(image.dataobj).reshape(mask.shape)[mask]
-    return values
-
-
-def _groups(table: Any, column: str) -> dict[str, list[int]]:
-    return {str(k): [int(i) for i in part["index"]] for k, part in table.groupby(column, sort=False)}
+    mask = brain.state["mask"].astype(bool)
+    return read_on_grid(path, mask.shape, brain.state["affine"], what)[mask]

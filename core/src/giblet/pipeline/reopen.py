@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from giblet.analysis.decode import Reader
+from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
 from giblet.model import Codes, ModalityNets, Model, Projection, RelativeLoss, predict_scans
 from giblet.pipeline.blueprint import Blueprint
+from giblet.pipeline.cleaned import Scale
 from giblet.pipeline.clocks import Clock
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.loading import load_weights, read_blueprint, read_loss, read_model, version_notes
 from giblet.pipeline.networks import build_model, build_nets
 from giblet.pipeline.prepare import Inputs, extract_study
 from giblet.pipeline.saving import BRAIN
-from giblet.pipeline.scans import Scale
 from giblet.pipeline.study_record import require_files, restored
 from giblet.pipeline.trained import Trained
 from giblet.plugins import Registry
@@ -34,7 +35,7 @@ class Reopened:
 
     `codes` hold the projections and no run; `bold_sd` [V] is what each subject's scans were divided by; `clocks` are
     the rates of the features; `tables` says that scans are tables, not images, `confounds` that they were cleaned of
-    more than drift; `notes` what is not as it was when the run was made.
+    more than drift; `read_as` what of each scan's files was named; `notes` what is not as it was when the run was made.
     """
 
     run: Path
@@ -48,6 +49,7 @@ class Reopened:
     clocks: dict[str, Clock]
     tables: bool
     confounds: bool
+    read_as: list[dict[str, Any]]
     gap: int
     split: dict[str, list[list[Any]]]
     notes: list[str]
@@ -63,7 +65,7 @@ class Reopened:
         return self.blueprint.modalities
 
     @property
-    def brain(self) -> Modality:
+    def brain(self) -> BrainModality:
         """The fitted brain modality."""
         return self.blueprint.brain
 
@@ -118,6 +120,7 @@ def reopen(run: Path, registry: Registry) -> Reopened:
         {key: Clock.read(c) for key, c in facts["clocks"].items()},
         facts["tables"],
         facts["confounds"],
+        facts["read_as"],
         facts["gap"],
         facts["split"],
         version_notes(facts, registry),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from giblet.config import RunConfig
-from giblet.data.store import digest
+from giblet.data.store import by_content, digest
 from giblet.data.study import Study
 from giblet.pipeline.evaluate import evaluate
 from giblet.pipeline.folder import RunFolder
@@ -17,13 +17,21 @@ from giblet.pipeline.study_record import identity, record
 from giblet.pipeline.train import train
 from giblet.types import Progress
 
+MACHINE = frozenset({"accumulate", "device", "parallel", "recompute", "save_every_s"})
+"""Settings of training that say how a machine computes and keeps a step, not what: a run may go on with others."""
 PACKAGES = ("giblet", "torch", "numpy", "nilearn", "av")
 
 
-def open_run(out: Path, study: Study, config: RunConfig, inputs: Inputs) -> RunFolder:
-    """The run's folder, which knows by a fingerprint of settings, inputs and version whether it is the same run."""
+def open_run(out: Path, study: Study, config: RunConfig, inputs: Inputs, *, writes: bool = True) -> RunFolder:
+    """The run's folder, which knows by a fingerprint of settings, inputs and version whether it is the same run.
+
+    Of several processes that train together, one `writes`.
+    """
+    if not writes:
+        return RunFolder(out, writes=False)
     settings, split = config.model_dump(mode="json"), inputs.described["split"]
-    fingerprint = digest([settings, inputs.keys, identity(study), version("giblet"), split])
+    decisive = settings | {"train": {k: v for k, v in settings["train"].items() if k not in MACHINE}}
+    fingerprint = digest([by_content(decisive), inputs.keys, identity(study), version("giblet"), split])
     folder = RunFolder.open(out, settings, fingerprint)
     folder.write_json("inputs.json", inputs.described)
     folder.write_json("study.json", record(study, out))

@@ -14,6 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.scan_header import is_table
@@ -27,7 +29,7 @@ from giblet.pipeline.trained import Trained
 from giblet.plugins import Registry
 from giblet.types import Array
 
-FOLDER, FACTS, WEIGHTS, ARRAYS = "model", "model.json", "weights.pt", "arrays.npz"
+FOLDER, FACTS, WEIGHTS, ARRAYS = "model", "model.json", "weights.safetensors", "arrays.npz"
 BRAIN = "fmri"
 
 
@@ -41,14 +43,14 @@ def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Tr
     """
     target = folder.path / FOLDER
     trained_at = max(p.stat().st_mtime for p in (folder.path / "checkpoints").iterdir())
-    if target.exists() and target.stat().st_mtime >= trained_at:
+    if not folder.writes or (target.exists() and target.stat().st_mtime >= trained_at):
         return
     tmp = folder.path / f".{FOLDER}-{os.getpid()}"
     try:
         tmp.mkdir()
         (tmp / FACTS).write_text(json.dumps(_facts(inputs, config, trained), indent=1), encoding="utf-8")
         with (tmp / WEIGHTS).open("wb") as file:
-            torch.save(_weights(trained), file)
+            file.write(save(dict(_weights(trained))))
             _to_disk(file)
         with (tmp / ARRAYS).open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(_arrays(inputs, trained)))
@@ -81,6 +83,7 @@ def _facts(inputs: Inputs, config: RunConfig, trained: Trained) -> dict[str, Any
         "clocks": {key: Clock.of(inputs.timelines[0].aligned[key].features).facts() for key in blueprint.specs},
         "tables": is_table(Path(inputs.described["scans"][0]["bold"])),
         "confounds": any(t.nuisance for t in inputs.timelines),
+        "read_as": [{k: s[k] for k in ("subject", "variable", "confound_columns")} for s in inputs.described["scans"]],
         "gap": inputs.gap,
         "split": inputs.described["split"],
         "loss_scales": {key: loss.scale for key, loss in trained.losses.items()},
@@ -106,9 +109,14 @@ def _citations(modality: Modality) -> str:
     return found[0].read_text(encoding="utf-8") if found else ""
 
 
-def _weights(trained: Trained) -> dict[str, Any]:
-    nets = {n.name: {"encoder": n.encoder.state_dict(), "decoder": n.decoder.state_dict()} for n in trained.nets}
-    return {"model": trained.model.state_dict(), "nets": nets}
+def _weights(trained: Trained) -> Iterator[tuple[str, Tensor]]:
+    """The autoencoder under `model.`, the nets of each modality under `nets.KEY.encoder.` and `nets.KEY.decoder.`."""
+    modules: dict[str, nn.Module] = {"model": trained.model}
+    for n in trained.nets:
+        modules |= {f"nets.{n.name}.encoder": n.encoder, f"nets.{n.name}.decoder": n.decoder}
+    for prefix, module in modules.items():
+        for name, weight in module.state_dict().items():
+            yield f"{prefix}.{name}", weight.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _arrays(inputs: Inputs, trained: Trained) -> Iterator[tuple[str, Array]]:

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
+from giblet.data.scratch import on_scratch, parts_of, row_slabs
 from giblet.data.study import Study
-from giblet.modality import Modality
+from giblet.errors import ConfigError
 from giblet.plugins import Registry
 from giblet.types import Array
 
-Measured = tuple[NDArray[np.float32], NDArray[np.bool_]]
+Matrix = NDArray[np.float32]
+Measured = tuple[Matrix, NDArray[np.bool_]]
 Raw = dict[tuple[str, str], Measured]
 """BOLD [T, V] and which TRs were measured [T], by subject and run."""
 AVERAGE = "average"
@@ -46,25 +49,49 @@ class TrainingScans(Mapping[str, Array]):
         return len(self.subjects)
 
 
-def build_brain(registry: Registry, config: RunConfig, study: Study) -> Modality:
-    """The brain modality of a run, not fitted yet; it knows the study's atlas and brain masks."""
-    brain = registry.modality(config.modalities.get("fmri", "fmri_mask"), **config.settings.get("fmri", {}))
+def build_brain(registry: Registry, config: RunConfig, study: Study) -> BrainModality:
+    """The brain modality of a run, not fitted yet; it knows the study's atlas and brain masks.
+
+    Raises
+    ------
+    ConfigError
+        If the plugin that was chosen is one of a stimulus.
+    """
+    name = config.modalities.get("fmri", "fmri_mask")
+    brain = registry.modality(name, **config.settings.get("fmri", {}))
+    if not isinstance(brain, BrainModality):
+        raise ConfigError(f"{name} is no brain that scans could be read by; choose another plugin of the kind fmri")
     masks = [scan.mask for scan in study.scans if scan.mask is not None]
     return brain.informed(study.atlas, study.labels, masks)
 
 
-def into_space(brain: Modality, raw: Raw, timelines: Sequence[Timeline], *, learn: bool) -> tuple[Modality, Raw]:
+def into_space(
+    brain: BrainModality, raw: Raw, timelines: Sequence[Timeline], *, learn: bool
+) -> tuple[BrainModality, Raw]:
     """Cleaned and scaled scans [T, V] as units of the brain space [T, U], learned first from training TRs.
 
     Where the brain modality says so, the mean of those who were there takes everybody's place.
     """
     if learn:
         brain = brain.learn(TrainingScans(raw, timelines, 0), TrainingScans(raw, timelines, 1))
-    placed = {key: (brain.to_space(y, key[0]), there) for key, (y, there) in raw.items()}
+    made: Raw = {}
+    for subject in dict.fromkeys(s for s, _ in raw):
+        mine = [key for key in raw if key[0] == subject]
+        units = _units(brain, subject, [raw[key][0] for key in mine])
+        made |= {key: (u, raw[key][1]) for key, u in zip(mine, units, strict=True)}
+    placed = {key: made[key] for key in raw}
     return brain, averaged(placed) if brain.averages else placed
 
 
-def measured_voxels(brain: Modality, raw: Raw) -> Raw:
+def _units(brain: BrainModality, subject: str, scans: list[Matrix]) -> list[Matrix]:
+    """One person's scans [T, V] in the brain space [T, U], on the disk; where that is the voxels, the very same."""
+    units = [brain.to_space(y, subject) for y in scans]
+    if all(u is y for u, y in zip(units, scans, strict=True)):
+        return scans
+    return parts_of(on_scratch(units), [len(u) for u in units])
+
+
+def measured_voxels(brain: BrainModality, raw: Raw) -> Raw:
     """What is kept of the voxels [T, V] where the space is learned, to score against; else nothing."""
     if not brain.learned_space:
         return {}
@@ -73,11 +100,16 @@ def measured_voxels(brain: Modality, raw: Raw) -> Raw:
 
 def averaged(raw: Raw) -> Raw:
     """One person, `average`: in each run the mean [T, U] over those who were measured at a TR."""
-    out: Raw = {}
-    for run in dict.fromkeys(run for _, run in raw):
-        mine = [m for (_, of), m in raw.items() if of == run]
-        there = np.stack([m for _, m in mine])
-        total = sum(y * m[:, None] for y, m in mine)
-        mean = np.asarray(total / np.maximum(there.sum(0), 1)[:, None], np.float32)
-        out[AVERAGE, run] = (mean, np.asarray(there.any(0)))
-    return out
+    runs = dict.fromkeys(run for _, run in raw)
+    mine = [[m for (_, of), m in raw.items() if of == run] for run in runs]
+    means = parts_of(on_scratch(rows for each in mine for rows in _means(each)), [len(each[0][0]) for each in mine])
+    there = [np.any([m for _, m in each], axis=0) for each in mine]
+    return {(AVERAGE, run): both for run, both in zip(runs, zip(means, there, strict=True), strict=True)}
+
+
+def _means(each: Sequence[Measured]) -> Iterator[Matrix]:
+    """The mean over those who were measured at a TR of one run, some rows at a time."""
+    n = np.maximum(np.sum([m for _, m in each], axis=0), 1)[:, None]
+    for rows in row_slabs(*each[0][0].shape):
+        total: Array = np.asarray(sum(y[rows] * m[rows, None] for y, m in each))
+        yield np.asarray(total / n[rows], np.float32)

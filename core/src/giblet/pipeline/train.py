@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -18,6 +21,7 @@ from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.saving import save_model
 from giblet.pipeline.trained import Trained
 from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit
+from giblet.training.ranks import Ranks
 from giblet.types import Progress
 
 
@@ -63,6 +67,7 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
     with folder.stage("codes"):
         summaries = {k: m.summary for k, m in inputs.modalities.items()}
         codes = compute_codes(inputs.timelines, nets, summaries, config.model, progress)
+    Ranks.here().require_same("codes of the film", _number_of(codes))
     model = build_model(blueprint, nets, codes, config)
     first, *others = members_of(model)
     fit_middle(first.middle, inputs.timelines, config, folder, progress)
@@ -97,6 +102,12 @@ def fit_trunk(
         fit(again, replace(schedule, until=found.step), _checkpoint(folder, again.name), folder.log, progress)
 
 
+def _number_of(codes: Codes) -> int:
+    """A number that stands for all that the trunk will read."""
+    tables = [table[name] for table in codes.inputs for name in sorted(table)]
+    return zlib.crc32(b"".join(np.ascontiguousarray(rows).tobytes() for rows in tables))
+
+
 def _configs(config: RunConfig) -> list[RunConfig]:
     """The run's config with the seed of each member."""
     return [config.model_copy(update={"seed": s}) for s in member_seeds(config)]
@@ -107,4 +118,4 @@ def _name(stage: str, member: int) -> str:
 
 
 def _checkpoint(folder: RunFolder, name: str) -> Path:
-    return folder.path / "checkpoints" / f"{name.replace(' ', '-')}.pt"
+    return folder.path / "checkpoints" / f"{name.replace(' ', '-')}"

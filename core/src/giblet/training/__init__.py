@@ -4,7 +4,8 @@ from giblet.training.codes import apply_codes, compute_codes
 from giblet.training.compressor import CompressorTask, training_volumes
 from giblet.training.decoders import DecoderTask
 from giblet.training.front_ends import FrontEndTask
-from giblet.training.trainer import Schedule, Task, fit
+from giblet.training.task import Schedule, Task
+from giblet.training.trainer import fit
 from giblet.training.trunk import TrunkTask
 
 __all__ = [

@@ -22,16 +22,18 @@ class Losses:
     shared: Sequence[Tensor]
     weights: Mapping[str, float] = field(default_factory=dict)
 
-    def norms(self) -> dict[str, float]:
-        """The length of each loss's gradient on the shared parameters, before weights and scales."""
-        return {name: self._norm(loss) for name, loss in self.parts.items()}
+    def gradients(self) -> dict[str, Tensor]:
+        """Each loss's gradient on all shared parameters, end to end [P], before weights and scales."""
+        return {name: self._gradient(loss) for name, loss in self.parts.items()}
 
-    def _norm(self, loss: Tensor) -> float:
+    def _gradient(self, loss: Tensor) -> Tensor:
         trained = [p for p in self.shared if p.requires_grad]
         if not (loss.requires_grad and trained):
-            return 0.0
+            return torch.zeros(1, device=loss.device)
         found = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
-        return float(sum((g.detach().square().sum() for g in found if g is not None), torch.zeros(())).sqrt())
+        return torch.cat(
+            [(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(trained, found, strict=True)]
+        )
 
     def total(self, scales: Mapping[str, float]) -> Tensor:
         """The sum that is minimised."""

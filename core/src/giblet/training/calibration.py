@@ -26,7 +26,7 @@ def read_back(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], n
                 guess = model.outputs(z)
             for name in names:
                 there = torch.from_numpy(codes.present[i][name][block.trs])
-                guesses[name].append(guess[name][there])
+                guesses[name].append(guess[name].cpu()[there])
                 targets[name].append(torch.from_numpy(codes.targets[i][name][block.trs])[there])
     return {name: (torch.cat(guesses[name]), torch.cat(targets[name])) for name in names}
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
+from giblet.data.scratch import on_scratch, row_slabs
 from giblet.data.split import Label
-from giblet.model import Learned
+from giblet.model import Learned, placed
+from giblet.training.share import WHOLE, Share
 
 
 def training_volumes(timelines: Sequence[Timeline], label: Label = "train") -> NDArray[np.float32]:
-    """Everybody's scanned volumes in blocks of one purpose, one below the other, [n, V]."""
-    parts = []
+    """Everybody's scanned volumes in blocks of one purpose, one below the other, [n, V]; on the disk."""
+    return on_scratch(_volumes(timelines, label))
+
+
+def _volumes(timelines: Sequence[Timeline], label: Label) -> Iterator[NDArray[np.float32]]:
     for t in timelines:
-        trs = t.trs(label)
-        parts += [y[trs[t.scanned[s][trs]]] for s, y in t.scans.items()]
-    return np.concatenate(parts).astype(np.float32)
+        for s, y in t.scans.items():
+            trs = t.trs(label)
+            trs = trs[t.scanned[s][trs]]
+            for rows in row_slabs(len(trs), y.shape[1]):
+                yield y[trs[rows]]
 
 
 class CompressorTask:
@@ -35,20 +41,32 @@ class CompressorTask:
         self.volumes = training_volumes(timelines)
         self.held = training_volumes(timelines, "validation")
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All that a step passes through."""
+        return [self.module]
+
+    @property
+    def units(self) -> list[nn.Module]:
+        """Nothing: its layers are not called one by one."""
+        return []
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All parameters, lightly decayed."""
         return [{"params": list(self.module.parameters()), "weight_decay": self.config.train.front_end_decay}]
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
         """Squared error of volumes drawn at random; 1 is what a constant scores where voxels have unit variance."""
         rng = np.random.default_rng([self.config.seed, step, 3])
         rows = rng.integers(len(self.volumes), size=self.config.train.compressor_batch)
-        return self._error(self.volumes[rows])
+        mine, weight = share.rows(len(rows))
+        return weight * self._error(self.volumes[rows[mine]]) * (len(mine) / len(rows))
 
-    def validate(self) -> float:
+    def validate(self, share: Share = WHOLE) -> float:
         """Squared error of the validation volumes."""
-        return float(self._error(self.held))
+        parts = [self.held[rows] for rows in row_slabs(*self.held.shape)]
+        return sum(float(self._error(part)) * len(part) for part in parts) / len(self.held) / share.count
 
     def _error(self, volumes: NDArray[np.float32]) -> Tensor:
-        y = torch.from_numpy(volumes)
+        y = placed(volumes, self.module)
         return (self.module.decode(self.module.encode(y)) - y).square().mean()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from giblet.config import RunConfig
-from giblet.data.dataset import Timeline, Window, draw_windows
+from giblet.data.dataset import Timeline, draw_windows
 from giblet.model import (
     Autoencoder,
     Codes,
@@ -21,10 +21,15 @@ from giblet.model import (
     add_residuals,
     decode_code,
     person_drive,
+    placed,
     run_drive,
 )
 from giblet.training.balance import Losses
+from giblet.training.batch import Batch, Drawn, draw_scans
 from giblet.training.calibration import Pairs, calibrated_losses, read_back, shrink
+from giblet.training.front_ends import frames_of
+from giblet.training.recompute import through
+from giblet.training.share import WHOLE, Share, own_draws
 from giblet.training.trunk import TrunkTask
 
 BOLD = "fmri"
@@ -65,6 +70,16 @@ class DecoderTask:
         self.module = nn.ModuleDict(parts | ({"model": model} if self.trunk else {}))
         self.context = model.inverse_hemodynamics.taps - 1
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All that a step passes through: of the modalities, the decoders."""
+        return [self.model, *(n.decoder for n in self.nets)]
+
+    @property
+    def units(self) -> list[nn.Module]:
+        """The modalities' decoders that train on; whose inverse head a process passes through is drawn."""
+        return list(self.module["decoders"].children())
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Each person's heads decay strongly, decoders that are trained already hardly at all."""
         t = self.config.train
@@ -80,24 +95,16 @@ class DecoderTask:
             *({"lr": min(t.trunk_lr, t.decoder_lr)} | group for group in trunk),
         ]
 
-    def _scans(self, windows: Sequence[Window], rng: np.random.Generator) -> tuple[list[int], Tensor, Tensor]:
-        people, rows, valid = [], [], []
-        for w in windows:
-            t = self.timelines[w.timeline]
-            s = sorted(t.scans)[rng.integers(len(t.scans))]
-            measured = rng.random() < 0.5
-            people.append(self.model.subjects.index(s))
-            rows.append(torch.from_numpy(t.scans[s][w.rows]) if measured else self._noisy(w, s, rng))
-            valid.append(w.inside & t.scanned[s][w.rows])
-        return people, torch.stack(rows), torch.from_numpy(np.stack(valid))
-
-    def _noisy(self, w: Window, subject: str, rng: np.random.Generator) -> Tensor:
-        """A window of a person's predicted scan plus a stretch of residuals, [L, V]."""
-        y = torch.from_numpy(add_residuals(self.timelines, self.predicted, w.timeline, subject, rng)[w.rows])
+    def _scan(self, drawn: Drawn) -> Tensor:
+        """What a window reads, [L, V]."""
+        w, subject = drawn.window, drawn.subject
+        if drawn.residual is None:
+            return placed(self.timelines[w.timeline].scans[subject][w.rows], self.inverse)
+        y = add_residuals(self.timelines, self.predicted, w.timeline, subject, drawn.residual, w.rows)
         share = self.config.train.brain_grad
         if not share:
-            return y
-        noise = y - torch.from_numpy(self.predicted[w.timeline][subject][w.rows])
+            return placed(y, self.inverse)
+        noise = placed(y - self.predicted[w.timeline][subject][w.rows], self.inverse)
         live = self._predict(w.timeline, subject)[w.rows]
         return share * live + (1 - share) * live.detach() + noise
 
@@ -107,53 +114,76 @@ class DecoderTask:
         drive = person_drive(self.model, run_drive(self.model, self.codes, timeline), self.timelines[timeline], k)
         return self.model.brain(drive.unsqueeze(0), k)[0]
 
-    def loss(self, step: int) -> Losses:
+    def _read(self, place: int, drawn: Drawn) -> Tensor:
+        """The latent of window `place` of the batch, [1, L, D]; its draws are its own, whoever computes it."""
+        w = drawn.window
+        valid = placed(w.inside & self.timelines[w.timeline].scanned[drawn.subject][w.rows], self.inverse)
+        with own_draws(place, valid.device):
+            return self.model.read(self._scan(drawn)[None], valid[None], self.model.subjects.index(drawn.subject))
+
+    def _touched(self, drawn: Sequence[Drawn]) -> Tensor:
+        """Nothing, from the heads of everybody in the batch: sharded weights need a gradient on all ranks or none."""
+        people = sorted({self.model.subjects.index(d.subject) for d in drawn})
+        heads = [self.model.inverse_heads, *([self.model.heads] if self.trunk else [])]
+        return torch.stack([0.0 * p.sum() for h in heads for k in people for p in h.own[k].parameters()]).sum()
+
+    def loss(self, step: int, share: Share = WHOLE) -> Losses:
         """Relative loss of codes over whole windows, and of features for a few TRs a step, by modality."""
         t = self.config.train
         rng = np.random.default_rng([self.config.seed, step, 2])
         windows = draw_windows(self.timelines, rng, t.windows, t.window_trs, 0, self.context)
-        people, y, valid = self._scans(windows, rng)
-        z = torch.cat([self.model.read(y[i : i + 1], valid[i : i + 1], k) for i, k in enumerate(people)])
-        guess = self.model.outputs(z)
+        drawn = draw_scans(self.timelines, windows, rng)
         picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
-        parts = {n.name: self._modality_loss(n, guess[n.name], windows, picks) for n in self.nets}
+        mine, weight = share.rows(len(windows))
+        z = torch.cat([self._read(int(i), drawn[i]) for i in mine])
+        with share.holding(mine, len(windows)):
+            guess = self.model.outputs(z)
+        batch = Batch(windows, mine, picks, share)
+        parts = {n.name: weight * self._modality_loss(n, guess[n.name], batch) for n in self.nets}
+        if share.count > 1 or self.trunk:
+            parts[self.nets[0].name] = parts[self.nets[0].name] + self._touched(drawn)
         if self.trunk:
-            parts[BOLD] = self.trunk.loss(step)
+            parts[BOLD] = self.trunk.loss(step, share)
         return Losses(parts, list(self.inverse.parameters()), t.weights)
 
-    def _modality_loss(
-        self, n: ModalityNets, guess: Tensor, windows: Sequence[Window], picks: NDArray[np.int64]
-    ) -> Tensor:
-        target = torch.from_numpy(np.stack([self.codes.targets[w.timeline][n.name][w.rows] for w in windows]))
-        present = np.stack([self.codes.present[w.timeline][n.name][w.rows] & w.supervised for w in windows])
-        mask = torch.from_numpy(present).unsqueeze(-1)
-        error = ((guess - target).square() * mask).sum((0, 1)) / mask.sum().clamp_min(1)
+    def _modality_loss(self, n: ModalityNets, guess: Tensor, batch: Batch) -> Tensor:
+        """Of one modality, whose codes [B, L, W'] are read from the batch's own windows."""
+        present = np.stack([self.codes.present[w.timeline][n.name][w.rows] & w.supervised for w in batch.windows])
+        target = np.stack([self.codes.targets[w.timeline][n.name][w.rows] for w in batch.own])
+        mask = placed(present[batch.mine], self.inverse).unsqueeze(-1)
+        error = ((guess - placed(target, self.inverse)).square() * mask).sum((0, 1)) / max(1, int(present.sum()))
         code = torch.stack([error[c].mean() for c in self.codes.projections[n.name].parts]).sum()
         if n.frozen or not self.tune:
             return code
-        x, there = self._features(n, windows, picks)
-        h = guess[picks[:, 0], picks[:, 1]]
-        return code + self.relative[n.name](decode_code(n, self.codes, h), x, there)
+        return code + self._feature_loss(n, guess, batch)
 
-    def _features(self, n: ModalityNets, windows: Sequence[Window], picks: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        rows = [
-            self.timelines[windows[b].timeline].aligned[n.name].rows(windows[b].rows[[t]], n.spec.frames)
-            for b, t in picks
+    def _feature_loss(self, n: ModalityNets, guess: Tensor, batch: Batch) -> Tensor:
+        """Of the TRs that are made in full; a share that has none makes its first one for nothing."""
+        made = batch.made if len(batch.made) else np.arange(1)
+        windows = [batch.windows[b] for b in batch.picks[:, 0]]
+        trs = [
+            (self.timelines[w.timeline].aligned[n.name], int(w.rows[t]))
+            for w, t in zip(windows, batch.picks[:, 1], strict=True)
         ]
-        return torch.from_numpy(np.concatenate([r[0] for r in rows])), torch.from_numpy(
-            np.concatenate([r[1] for r in rows])
-        )
+        rows = [aligned.rows(np.array([tr]), n.spec.frames) for aligned, tr in (trs[k] for k in made)]
+        x, there = (placed(np.concatenate(parts), self.inverse) for parts in zip(*rows, strict=True))
+        place = {int(b): k for k, b in enumerate(batch.mine)}
+        h = guess[[place.get(b, 0) for b in batch.picks[made, 0].tolist()], batch.picks[made, 1].tolist()]
+        with batch.share.holding(made, len(trs)):
+            features = through(partial(decode_code, n, self.codes), h, again=self.config.train.recompute)
+        loss = self.relative[n.name](features, x, there, frames_of(trs, n.spec.frames))
+        return float(len(batch.made) > 0) * loss
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, share: Share = WHOLE) -> dict[str, float]:
         """Relative loss of each modality's code read from measured scans of the validation blocks.
 
         Each is scored at its best multiple, which `calibrate` then applies: what a scan does not hold scores 1, however
         long it trains, and so has no say in when the rest stops.
         """
         scores = calibrated_losses(self._read_back(), self.codes)
-        if self.trunk is None or self.config.train.refit:  # a refitted trunk has seen these blocks
-            return scores
-        return scores | {BOLD: self.trunk.validate() / BOLD_CONSTANT}
+        if self.trunk is not None and not self.config.train.refit:  # a refitted trunk has seen these blocks
+            scores[BOLD] = self.trunk.validate() / BOLD_CONSTANT
+        return {name: score / share.count for name, score in scores.items()}
 
     def calibrate(self) -> None:
         """Shrink each part of what is read from scans to its best multiple on the validation blocks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from giblet.training import checkpoint
 from giblet.training.averaging import Average, copied
 
-POSITION = ("scales", "step", "best", "best_step", "stale")
+POSITION = ("scales", "step", "loss", "best", "best_step", "stale")
+MODEL, BEST, AVERAGE, OPTIMIZER = "model", "best", "average", "optimizer"
 
 
 @dataclass
 class State:
-    """The engine, the best weights so far with their score and step, and how many validations were no better since."""
+    """The engine, the best weights so far with their score and step, and how many validations were no better since.
+
+    `loss` is the sum over the steps since the last validation.
+    """
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
@@ -28,6 +32,7 @@ class State:
     best_weights: dict[str, Any]
     scales: dict[str, float] = field(default_factory=dict)
     step: int = 0
+    loss: float = 0.0
     best: float = math.inf
     best_step: int = 0
     stale: int = 0
@@ -43,32 +48,62 @@ class State:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All that is trained."""
+        """All that is trained, in the optimiser's order."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint, where there is one."""
-        if (saved := checkpoint.load(path)) is None:
-            return
-        self.module.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scheduler.load_state_dict(saved["scheduler"])
-        self.average.weights, self.best_weights = saved["average"], saved["best_weights"]
-        for name in POSITION:
-            setattr(self, name, saved[name])
+    def restore(self, folder: Path) -> None:
+        """Go on from the last checkpoint, where there is one.
 
-    def save(self, path: Path) -> None:
+        Raises
+        ------
+        DataError
+            If it is damaged.
+        """
+        if (path := checkpoint.newest(folder)) is None:
+            return
+        tensors, position = checkpoint.load(path, self._like())
+        self.module.load_state_dict(_under(MODEL, tensors))
+        self.best_weights, self.average.weights = _under(BEST, tensors), _under(AVERAGE, tensors)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(OPTIMIZER, tensors).items():
+            place, _, name = key.partition("/")
+            moments.setdefault(int(place), {})[name] = value
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        self.scheduler.load_state_dict(position.pop("scheduler"))
+        for group, values in zip(self.optimizer.param_groups, position.pop("groups"), strict=True):
+            group.update(values)
+        for name in POSITION:
+            setattr(self, name, position[name])
+
+    def _like(self) -> checkpoint.Like:
+        """Where tensors of a checkpoint are read to: each as the weight is that it belongs to, if it has its size."""
+        weights, trained = self.module.state_dict(), self.parameters
+
+        def like(key: str, size: torch.Size, dtype: torch.dtype) -> Tensor:
+            kind, _, name = key.partition("/")
+            weight = trained[int(name.partition("/")[0])] if kind == OPTIMIZER else weights[name]
+            return torch.empty_like(weight) if weight.size() == size else torch.empty(size, dtype=dtype)
+
+        return like
+
+    def save(self, folder: Path) -> None:
         """Write a checkpoint, whole or not at all."""
-        weights = {
-            "model": self.module.state_dict(),
-            "best_weights": self.best_weights,
-            "average": self.average.weights,
-        }
-        engine = {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
-        checkpoint.save(path, {**weights, **engine, **{name: getattr(self, name) for name in POSITION}})
+        tables = {MODEL: self.module.state_dict(), BEST: self.best_weights, AVERAGE: self.average.weights}
+        tensors = {f"{kind}/{name}": value for kind, table in tables.items() for name, value in table.items()}
+        for place, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"{OPTIMIZER}/{place}/{name}": value for name, value in moments.items()}
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        position = {name: getattr(self, name) for name in POSITION}
+        engine = {"groups": groups, "scheduler": self.scheduler.state_dict()}
+        checkpoint.save(folder, self.step, tensors, position | engine)
 
     def judge(self, score: float) -> None:
         """Keep the weights as they are now if they score lower than any before."""
         self.stale = 0 if score < self.best else self.stale + 1
         if score < self.best:
             self.best, self.best_step, self.best_weights = score, self.step, copied(self.module)
+
+
+def _under(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a checkpoint holds of one kind, by name."""
+    return {k.removeprefix(f"{kind}/"): v for k, v in tensors.items() if k.startswith(f"{kind}/")}

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline, Window, cover_windows, draw_windows
-from giblet.data.split import Label
-from giblet.model import Autoencoder, Codes, bold_loss, person_drive, predict_scans, run_drive
+from giblet.data.split import Block, Label
+from giblet.model import Autoencoder, Codes, Counted, bold_loss, person_drive, placed, predict_block, run_drive
+from giblet.training.share import WHOLE, Share
 
 OWN_HEAD_RATE = 0.1
 """Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
@@ -38,6 +40,17 @@ class TrunkTask:
     ) -> None:
         self.module, self.codes, self.timelines, self.config = model, codes, list(timelines), config
         self.labels, self.name = labels, name
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All that a step passes through."""
+        return [self.module]
+
+    @property
+    def units(self) -> list[nn.Module]:
+        """Everybody's forward heads, where the voxels are; all processes go through the people in the same order."""
+        heads = self.module.heads
+        return [*heads.own, *([heads.shared] if heads.shared else [])]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """People's own heads decay most; what kernels learned decays to their prior; delays do not decay."""
@@ -65,42 +78,63 @@ class TrunkTask:
         kept = names[int(rng.integers(len(names)))]
         return [n for n in names if rng.random() < self.config.model.modality_dropout and n != kept]
 
-    def loss(self, step: int) -> Tensor:
-        """BOLD loss of a batch of windows, averaged over the people drawn."""
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        """BOLD loss of a batch of windows, averaged over the people drawn; a share computes heads for its windows."""
         rng = np.random.default_rng([self.config.seed, step, 1])
         windows = self._windows(rng)
         runs = sorted({w.timeline for w in windows})
         drives = {i: run_drive(self.module, self.codes, i, self._left_out(rng)) for i in runs}
         there = [k for k, s in enumerate(self.module.subjects) if any(s in self.timelines[i].scans for i in runs)]
-        losses = []
+        mine, weight = share.rows(len(windows))
+        own, losses = [windows[i] for i in mine], []
         for k in map(int, rng.permutation(there)[: self.config.train.subjects]):
-            y, valid = measured(self.timelines, windows, self.module.subjects[k])
+            valid = scanned(self.timelines, windows, self.module.subjects[k])
             if valid.any():
-                mine = {i: person_drive(self.module, drives[i], self.timelines[i], k) for i in runs}
-                drive = torch.stack([mine[w.timeline].index_select(0, torch.from_numpy(w.rows)) for w in windows])
-                losses.append(bold_loss(self.module.brain(drive, k), y, valid))
-        return torch.stack(losses or [0.0 * drives[runs[0]].sum()]).mean()
+                late = {i: person_drive(self.module, drives[i], self.timelines[i], k) for i in runs}
+                drive = torch.stack([late[w.timeline].index_select(0, placed(w.rows, self.module)) for w in own])
+                y = placed(measured(self.timelines, own, self.module.subjects[k]), self.module)
+                with share.holding(mine, len(windows)):
+                    guess = self.module.brain(drive, k)
+                losses.append(bold_loss(guess, y, placed(valid[mine], self.module), Counted.of(valid)))
+        return weight * torch.stack(losses or [0.0 * drives[runs[0]].sum()]).mean()
 
-    def validate(self) -> float:
-        """The BOLD loss on the validation blocks, averaged over people."""
-        predicted = predict_scans(self.module, self.codes, self.timelines)
-        scores = []
-        for guess, t in zip(predicted, self.timelines, strict=True):
-            for block in t.of("validation"):
-                for s in t.scans:
-                    parts = (x[s][block.trs][None] for x in (guess, t.scans, t.scanned))
-                    scores.append(float(bold_loss(*map(torch.from_numpy, parts))))
-        return float(np.mean(scores))
+    def validate(self, share: Share = WHOLE) -> float:
+        """The BOLD loss on the validation blocks, averaged over people; a share's part of it."""
+        self.module.eval()
+        scores = [
+            self._score(drive, t, s, block)
+            for i, t in enumerate(self.timelines)
+            if t.of("validation")
+            for drive in [run_drive(self.module, self.codes, i).detach()]
+            for block in t.of("validation")
+            for s in t.scans
+        ]
+        return float(np.mean(scores)) / share.count
+
+    def _score(self, drive: Tensor, t: Timeline, subject: str, block: Block) -> float:
+        """The BOLD loss of a person on a block of a run."""
+        guess = predict_block(self.module, drive, t, subject, block)
+        measured_there = np.array(t.scans[subject][block.trs]), t.scanned[subject][block.trs]
+        prediction, y, valid = (torch.from_numpy(x[None]) for x in (guess, *measured_there))
+        return float(bold_loss(prediction, y, valid))
 
 
-def measured(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> tuple[Tensor, Tensor]:
-    """A person's BOLD in some windows, [B, L, V], and which rows of it count, [B, L]."""
+def scanned(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> NDArray[np.bool_]:
+    """Which rows of some windows count for a person, [B, L]."""
+    valid = np.zeros((len(windows), len(windows[0].rows)), bool)
+    for i, w in enumerate(windows):
+        t = timelines[w.timeline]
+        if subject in t.scans:
+            valid[i] = w.supervised & t.scanned[subject][w.rows]
+    return valid
+
+
+def measured(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> NDArray[np.float32]:
+    """A person's BOLD in some windows, [B, L, V]; zeros where there is none."""
     voxels = next(t.scans[subject].shape[1] for t in timelines if subject in t.scans)
     y = np.zeros((len(windows), len(windows[0].rows), voxels), np.float32)
-    valid = np.zeros(y.shape[:2], bool)
     for i, w in enumerate(windows):
         t = timelines[w.timeline]
         if subject in t.scans:
             y[i] = t.scans[subject][w.rows]
-            valid[i] = w.supervised & t.scanned[subject][w.rows]
-    return torch.from_numpy(y), torch.from_numpy(valid)
+    return y

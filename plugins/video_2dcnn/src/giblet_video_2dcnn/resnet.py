@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from giblet.nn import PublishedWeights
 from giblet.types import Array
+from giblet.weights import weights_place
 from torch import Tensor, nn
 
 MEAN = (0.485, 0.456, 0.406)
@@ -30,8 +31,8 @@ WEIGHTS = PublishedWeights(
     "ResNet-50",
     "imagenet",
     _imagenet,
-    "give weights=imagenet (needs the network), weights=PATH of torchvision's resnet50 state dict, or features=frames, "
-    "which needs none",
+    "give weights=imagenet (needs the network), weights=PATH of torchvision's resnet50 state dict or a name of it "
+    "(giblet weights add NAME PATH), or features=frames, which needs none",
 )
 
 
@@ -65,10 +66,11 @@ def fingerprint(weights: str) -> Array:
     WeightsError
         If there is no such file.
     """
-    if weights == WEIGHTS.name:
-        return np.frombuffer(weights.encode(), np.uint8)
+    place = weights_place(weights)
+    if place == WEIGHTS.name:
+        return np.frombuffer(place.encode(), np.uint8)
     try:
-        with Path(weights).expanduser().open("rb") as file:
+        with Path(place).expanduser().open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise WEIGHTS.missing(weights, error) from None

@@ -44,6 +44,6 @@ WEIGHTS = PublishedWeights(
     "S3D",
     "kinetics400",
     _kinetics,
-    "give weights=kinetics400 (needs the network), the path of torchvision's s3d state dict, or weights=none to train "
-    "from random",
+    "give weights=kinetics400 (needs the network), the path of torchvision's s3d state dict or a name of it (giblet "
+    "weights add NAME PATH), or weights=none to train from random",
 )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from giblet.config import ModelConfig
 from giblet.model.presets.back import Back
 from giblet.model.presets.definition import Preset
+from giblet.nn.dropout import Dropout
 
 COMPACT = Preset("compact", "the default: few parameters for the few hours of scans that people have", "components")
 
@@ -19,12 +20,12 @@ class Adapter(nn.Module):
 
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.linear = nn.Linear(inputs, config.latent)
         self.bend = nn.Sequential(
             nn.Linear(inputs, config.hidden),
             nn.GELU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.hidden, config.latent),
         )
 
@@ -64,7 +65,7 @@ class Apart(Back):
 
 def _output(width: int, config: ModelConfig) -> nn.Module:
     return nn.Sequential(
-        nn.Dropout(config.dropout / 2),
+        Dropout(config.dropout / 2),
         nn.Linear(config.latent, config.hidden),
         nn.GELU(),
         nn.Linear(config.hidden, width),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from giblet.config import ModelConfig
 from giblet.model.presets.back import Back
 from giblet.model.presets.definition import Inputs, Picture, Preset, at_scale
+from giblet.nn.dropout import Dropout
 
 
 def started(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d, *, bends: bool = True) -> nn.Module:
@@ -33,7 +34,7 @@ def stack(widths: Sequence[int], dropout: float, *, ends: bool = False) -> nn.Se
     layers: list[nn.Module] = []
     for i, (a, b) in enumerate(pairwise(widths)):
         bends = not ends or i + 2 < len(widths)
-        layers += [nn.Dropout(dropout), started(nn.Linear(a, b), bends=bends), *([nn.GELU()] if bends else [])]
+        layers += [Dropout(dropout), started(nn.Linear(a, b), bends=bends), *([nn.GELU()] if bends else [])]
     return nn.Sequential(*layers)
 
 
