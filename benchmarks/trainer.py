@@ -4,11 +4,10 @@
     ./do python benchmarks/trainer.py --repeats 41 --check
 
 A study of the default shape is made of noise: a film of ten minutes (video_s3d, audio_mel), 400 TRs, eight people of
-1,000 voxels. `bare` is the shortest PyTorch loop that trains a stage: forward, backward, clip, AdamW, on a batch that
-it has at hand. `giblet` is the loop of `giblet train`: it draws and reads a new batch every step, follows the schedule,
-and counts. `data` is what drawing and reading alone take. They take turns in one process, on one
-thread, by CPU time; a ratio is the median over turns, with its quartiles. `data read ahead` is off: what is read is
-what a step waits for.
+1,000 voxels. `bare` is the shortest PyTorch loop that trains a stage: draw and read a batch, forward, backward, clip,
+AdamW. `giblet` is the loop of `giblet train`, which also follows the schedule, seeds every step and counts. `data` is
+what drawing and reading alone take of the bare step. They take turns in one process, on one thread, by CPU time; a
+ratio is the median over turns, with its quartiles.
 
 Then the same training by one process and by two (torchrun, gloo), one thread each, by the clock on the wall and one
 after the other: seconds of each stage, and the largest relative difference of any loss over 50 steps between two
@@ -154,7 +153,8 @@ class Loops:
         self.read, self.steps = data_of(task), 0
 
     def bare(self) -> None:
-        """Forward, backward, clip, update."""
+        """Read, forward, backward, clip, update."""
+        self.data()
         loss = self.loss()
         self.optimizer.zero_grad()
         loss.backward()
