@@ -249,6 +249,17 @@ def test_two_processes_extract_the_same_and_share_the_processors(films, monkeypa
     np.testing.assert_array_equal(threads, max(1, cpu_count() // 2))
 
 
+def test_processes_of_earlier_work_are_not_used(films, toy, monkeypatch):
+    """joblib keeps its processes, which know nothing of a plugin that was installed since."""
+    from joblib import Parallel, delayed
+
+    with monkeypatch.context() as patch:
+        patch.delenv("PYTHONPATH")
+        patch.setattr(sys, "path", [p for p in sys.path if p != str(toy)])
+        list(Parallel(2, "loky", "generator_unordered", batch_size=1)(delayed(os.getpid)() for _ in range(4)))
+    assert [i.error for i in many(films("one", "two"), jobs=2)] == [None, None]
+
+
 @pytest.mark.slow
 def test_a_killed_process_costs_no_finished_film(films, caplog):
     paths = films("once", *(f"film {i}" for i in range(5)))
@@ -340,8 +351,11 @@ def cluster():
     # A local cluster gives up a worker that has died, although its nanny starts it again; `dask worker` does not.
     patient = {"distributed.deploy.lost-worker-timeout": "1h", "distributed.scheduler.allowed-failures": 1}
     local = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    before = dict(os.environ)
     with dask.config.set(patient), LocalCluster(n_workers=2, **local) as made:
         yield made.scheduler_address
+    os.environ.clear()  # its nannies limit the threads of whatever this process starts from here on
+    os.environ.update(before)
 
 
 @pytest.mark.slow

@@ -77,8 +77,10 @@ class Engine:
 
 def _in_processes(do: Do, works: Works, place: Place, jobs: int, say: Say) -> Results:
     """In processes of this machine; when one dies, what was not finished is done again, and who killed it is found."""
+    from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    get_reusable_executor().shutdown()  # processes of earlier work have the environment of that time
     left, lost, said = dict(works), Counter[int](), False
     while left:
         suspect = next((n for n in left if lost[n] >= ALONE_AFTER), None)
