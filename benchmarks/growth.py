@@ -6,14 +6,15 @@
 Studies of noise are made for it (`made_study.py`), one size at a time, the others as at the beginning of their row.
 Each measurement is a process of its own with an empty cache, on one thread; the median over repeats is shown. Time is
 CPU time without the start of Python and imports: reading, masking and cleaning of scans, extraction of film and sound
-(video_s3d, audio_mel), and training of trunk and decoders with the preset `compact`, 6 steps of each for every 400 TRs:
-the data are gone through as often, however many there are. Memory is what the process has of its own at its peak
-(RssAnon); files that it maps are left out, for the system may drop their pages.
+(video_s3d, audio_mel), and training of trunk and decoders with the preset `compact`. Memory is what the process has of
+its own at its peak (RssAnon); files that it maps are left out, for the system may drop their pages.
 
-TRs grow by runs of 400, and once within a single run. What grows is fitted by a line, t = a + b n; `bend` is the share
-of the largest time that the square makes up in the parabola that fits best. Bars: time of extraction in TRs
-and in film, and of training in runs, is a line (R2 at least 0.98), and ten times the film takes at most 1.1 times the
-memory. Training on one run has none: each step passes through the whole run, so that steps become longer with it.
+TRs grow by runs of 400, with 6 steps of training for each run: the data are gone through as often, however many there
+are. And they grow within a single run, with 12 steps whatever its length, as `train.trunk_steps` sets them: a step
+passes through the whole run. (With steps for each TR there, time would grow with the square.) What grows is fitted by a
+line, t = a + b n; `bend` is the share of the largest time that the square makes up in the parabola that fits best.
+Bars: time of extraction in TRs and in film, and of training in TRs, is a line (R2 at least 0.98), and ten times the
+film takes at most 1.1 times the memory.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ LINES = {
     ("extraction", "TRs in runs of 400"),
     ("training", "TRs in runs of 400"),
     ("extraction", "TRs of one run"),
+    ("training", "TRs of one run"),
     ("extraction", "minutes of film"),
 }
-STEPS_PER_TR = 6 / 400
+STEPS_OF_ONE_RUN, STEPS_PER_RUN = 12, 6
 LEAST_R2, MOST_MEMORY = 0.98, 1.1
 CODE = """
 from pathlib import Path
@@ -84,8 +86,8 @@ def measure(sizes: dict[str, int], repeats: int, place: Path) -> list[dict[str, 
         made = {k: v for k, v in sizes.items() if k != "minutes"}
         study = make_study(Path(folder) / "study", **made, film_s=60.0 * minutes if minutes else None)
         for k in range(repeats):
-            steps = round(STEPS_PER_TR * sizes["runs"] * sizes["trs"])
-            asked: dict[str, Any] = {"study": str(study.parent), "film": bool(minutes), "steps": steps or 1}
+            steps = STEPS_OF_ONE_RUN if sizes["runs"] == 1 else STEPS_PER_RUN * sizes["runs"]
+            asked: dict[str, Any] = {"study": str(study.parent), "film": bool(minutes), "steps": steps}
             asked |= {"mask": str(study.parent / "mask.nii"), "out": f"{folder}/run-{k}"}
             Path(asked["out"]).mkdir()
             seen = watch(CODE, cache=Path(folder) / f"cache-{k}", **asked)

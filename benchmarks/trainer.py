@@ -57,58 +57,59 @@ TRS, VOXELS, PEOPLE, FILM_S = 400, 1000, 8, 600
 KINDS = {"video": "video_s3d", "audio": "audio_mel", "fmri": "fmri_mask"}
 STEPS, WARM = 50, 3
 OVERHEAD, DATA, DIFFERENCE = 1.03, 0.05, 1e-6
-Batch = Callable[[], Tensor]
+Loss = Callable[[int], Tensor]
 
 
-def bare_front_end(task: FrontEndTask) -> Batch:
-    """The loss of a batch that is at hand."""
-    x, mask = task._read(task._batch(0))
-    return lambda: task.relative(task.nets.decoder(task.nets.encoder(x, mask)), x, mask)
+def bare_front_end(task: FrontEndTask) -> Loss:
+    """The loss of the batch of a step, drawn and read."""
 
-
-def bare_trunk(task: TrunkTask) -> Batch:
-    """The same for everybody's scans in the windows of a step."""
-    m, windows = task.module, task._windows(np.random.default_rng(0))
-    y = [torch.from_numpy(measured(task.timelines, windows, s)) for s in m.subjects]
-    valid = [torch.from_numpy(scanned(task.timelines, windows, s)) for s in m.subjects]
-    rows = torch.from_numpy(np.stack([w.rows for w in windows]))
-
-    def loss() -> Tensor:
-        drive = run_drive(m, task.codes, 0)
-        late = (person_drive(m, drive, task.timelines[0], k)[rows] for k in range(len(m.subjects)))
-        return torch.stack([bold_loss(m.brain(d, k), y[k], valid[k]) for k, d in enumerate(late)]).mean()
+    def loss(step: int) -> Tensor:
+        x, mask = task._read(task._batch(step))
+        return task.relative(task.nets.decoder(task.nets.encoder(x, mask)), x, mask)
 
     return loss
 
 
-def bare_decoders(task: DecoderTask) -> Batch:
-    """The same for scans that are read back, and TRs of every modality that are made from them."""
-    t, rng = task.config.train, np.random.default_rng(0)
-    windows = draw_windows(task.timelines, rng, t.windows, t.window_trs, 0, task.context)
-    drawn = draw_scans(task.timelines, windows, rng)
-    people = [task.model.subjects.index(d.subject) for d in drawn]
-    y = torch.stack([task._scan(d) for d in drawn])
-    valid = torch.from_numpy(np.stack([w.inside for w in windows]))
-    picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
-    trs = np.array([windows[b].rows[i] for b, i in picks])
-    targets = {
-        n.name: torch.from_numpy(np.stack([task.codes.targets[0][n.name][w.rows] for w in windows])) for n in task.nets
-    }
-    features = {}
-    for n in task.nets:
-        x, there = task.timelines[0].aligned[n.name].rows(trs, n.spec.frames)
-        features[n.name] = torch.from_numpy(x), torch.from_numpy(there)
+def bare_trunk(task: TrunkTask) -> Loss:
+    """The same for everybody's scans in the windows of a step."""
+    m = task.module
 
-    def loss() -> Tensor:
-        guess = task.model.outputs(
-            torch.cat([task.model.read(y[i, None], valid[i, None], k) for i, k in enumerate(people)])
-        )
-        total = torch.zeros(())
+    def loss(step: int) -> Tensor:
+        windows = task._windows(np.random.default_rng(step))
+        rows = torch.from_numpy(np.stack([w.rows for w in windows]))
+        drive, found = run_drive(m, task.codes, 0), []
+        for k, subject in enumerate(m.subjects):
+            y = torch.from_numpy(measured(task.timelines, windows, subject))
+            valid = torch.from_numpy(scanned(task.timelines, windows, subject))
+            late = person_drive(m, drive, task.timelines[0], k)
+            found.append(bold_loss(m.brain(late.index_select(0, rows.flatten()).unflatten(0, rows.shape), k), y, valid))
+        return torch.stack(found).mean()
+
+    return loss
+
+
+def bare_decoders(task: DecoderTask) -> Loss:
+    """The same for scans that are read back, and TRs of every modality that are made from them."""
+    t, model, codes = task.config.train, task.model, task.codes
+
+    def loss(step: int) -> Tensor:
+        rng = np.random.default_rng(step)
+        windows = draw_windows(task.timelines, rng, t.windows, t.window_trs, 0, task.context)
+        drawn = draw_scans(task.timelines, windows, rng)
+        inside = torch.from_numpy(np.stack([w.inside for w in windows]))
+        people = [model.subjects.index(d.subject) for d in drawn]
+        read = [model.read(task._scan(d)[None], inside[i, None], people[i]) for i, d in enumerate(drawn)]
+        picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
+        trs = [int(windows[b].rows[i]) for b, i in picks]
+        guess, total = model.outputs(torch.cat(read)), torch.zeros(())
         for n in task.nets:
-            error = (guess[n.name] - targets[n.name]).square().mean((0, 1))
-            made = decode_code(n, task.codes, guess[n.name][picks[:, 0], picks[:, 1]])
-            parts = [error[c].mean() for c in task.codes.projections[n.name].parts]
-            total = total + torch.stack(parts).sum() + task.relative[n.name](made, *features[n.name])
+            target = torch.from_numpy(np.stack([codes.targets[0][n.name][w.rows] for w in windows]))
+            error = (guess[n.name] - target).square().mean((0, 1))
+            made = decode_code(n, codes, guess[n.name][picks[:, 0], picks[:, 1]])
+            rows = [task.timelines[0].aligned[n.name].rows(np.array([tr]), n.spec.frames) for tr in trs]
+            x, there = (torch.from_numpy(np.concatenate(part)) for part in zip(*rows, strict=True))
+            parts = [error[c].mean() for c in codes.projections[n.name].parts]
+            total = total + torch.stack(parts).sum() + task.relative[n.name](made, x, there)
         return total
 
     return loss
@@ -143,7 +144,7 @@ def data_of(task: Any) -> Callable[[int], object]:
 class Loops:
     """A stage under both loops, and its data alone: each call is a step."""
 
-    def __init__(self, task: Task, loss: Batch, config: RunConfig, lr: float) -> None:
+    def __init__(self, task: Task, loss: Loss, config: RunConfig, lr: float) -> None:
         schedule = Schedule.of(config, 10_000, lr)
         step = Step(task)
         self.engine = Engine(schedule, Ranks(), step, step)
@@ -154,8 +155,8 @@ class Loops:
 
     def bare(self) -> None:
         """Read, forward, backward, clip, update."""
-        self.data()
-        loss = self.loss()
+        self.steps += 1
+        loss = self.loss(self.steps)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.state.parameters, self.clip)

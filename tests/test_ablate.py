@@ -169,7 +169,7 @@ def test_costs_take_turns_and_are_compared_turn_by_turn():
     order = []
     steps = {name: [lambda name=name: order.append(name)] for name in "ab"}
     interleaved(steps, 2)
-    assert order == ["a", "b"] * 3  # one turn to warm up
+    assert order == ["a", "b", "a", "b", "b", "a"]  # one turn to warm up, then there and back
     cost = against({"a": [1.0, 2.0, 4.0], "b": [2.0, 4.0, 12.0]}, "a")
     assert cost["b"] == {"step_s": 4.0, "ratio": 2.0, "quartiles": [2.0, 2.5]}
     assert cost["a"]["ratio"] == 1

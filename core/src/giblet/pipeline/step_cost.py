@@ -85,7 +85,10 @@ def _first(inputs: Inputs, n: ModalityNets, rows: int) -> Batch:
 def interleaved(
     steps: Mapping[str, Sequence[Step]], repeats: int, clock: Clock = time.perf_counter, progress: Progress = silent
 ) -> dict[str, list[float]]:
-    """Seconds that all steps of each entry took, repeat by repeat; entries take turns, so that load hits all alike.
+    """Seconds that all steps of each entry took, repeat by repeat.
+
+    Entries take turns, so that load hits all alike, there and back: what a step finds in the processor's caches depends
+    on the one before it.
 
     `time.process_time` leaves out what other processes took, and is right on one thread and without a GPU.
     """
@@ -93,12 +96,13 @@ def interleaved(
     for each in steps.values():
         for step in each:
             step()
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    names = list(steps)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     for done in range(repeats):
         progress("time a step", done, repeats)
-        for name, each in steps.items():
+        for name in reversed(names) if done % 2 else names:
             started = clock()
-            for step in each:
+            for step in steps[name]:
                 step()
             seconds[name].append(clock() - started)
     progress("time a step", repeats, repeats)

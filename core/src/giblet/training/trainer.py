@@ -101,7 +101,8 @@ def advance(engine: Engine, state: State, *, measure: bool) -> tuple[float, dict
     """One step: this rank's part of its loss and, if measured, the length of each loss's gradient."""
     schedule, name = engine.schedule, engine.task.name
     balances = schedule.balance and state.step % BALANCE_EVERY == 0
-    engine.task.module.train()
+    if not engine.task.module.training:  # as validation leaves it; to set it walks through all modules
+        engine.task.module.train()
     state.optimizer.zero_grad()
     part, norms = engine.backward(state.step, state.scales, measure=measure or balances)
     length = torch.nn.utils.clip_grad_norm_(state.parameters, schedule.clip)

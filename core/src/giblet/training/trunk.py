@@ -87,11 +87,13 @@ class TrunkTask:
         there = [k for k, s in enumerate(self.module.subjects) if any(s in self.timelines[i].scans for i in runs)]
         mine, weight = share.rows(len(windows))
         own, losses = [windows[i] for i in mine], []
+        begin = {i: sum(len(drives[j]) for j in runs if j < i) for i in runs}
+        places = placed(np.stack([begin[w.timeline] + w.rows for w in own]), self.module)
         for k in map(int, rng.permutation(there)[: self.config.train.subjects]):
             valid = scanned(self.timelines, windows, self.module.subjects[k])
             if valid.any():
-                late = {i: person_drive(self.module, drives[i], self.timelines[i], k) for i in runs}
-                drive = torch.stack([late[w.timeline].index_select(0, placed(w.rows, self.module)) for w in own])
+                late = torch.cat([person_drive(self.module, drives[i], self.timelines[i], k) for i in runs])
+                drive = late.index_select(0, places.flatten()).unflatten(0, places.shape)
                 y = placed(measured(self.timelines, own, self.module.subjects[k]), self.module)
                 with share.holding(mine, len(windows)):
                     guess = self.module.brain(drive, k)
