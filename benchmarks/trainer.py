@@ -6,8 +6,9 @@
 A study of the default shape is made of noise: a film of ten minutes (video_s3d, audio_mel), 400 TRs, eight people of
 1,000 voxels. `bare` is the shortest PyTorch loop that trains a stage: draw and read a batch, forward, backward, clip,
 AdamW. `giblet` is the loop of `giblet train`, which also follows the schedule, seeds every step and counts. `data` is
-what drawing and reading alone take of the bare step. They take turns in one process, on one thread, by CPU time; a
-ratio is the median over turns, with its quartiles.
+what drawing and reading alone take of the bare step. They take turns in one process, on one thread, by CPU time, all
+reading in turn (`train.readers=0`: with a reader, that part is done meanwhile); a ratio is the median over turns, with
+its quartiles.
 
 Then the same training by one process and by two (torchrun, gloo), one thread each, by the clock on the wall and one
 after the other: seconds of each stage, and the largest relative difference of any loss over 50 steps between two
@@ -30,10 +31,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from giblet.config import RunConfig, build_config
-from giblet.data.dataset import draw_windows
 from giblet.data.study import load_study
 from giblet.folders import cache_folder
 from giblet.model import bold_loss, decode_code, person_drive, predict_scans, run_drive
@@ -43,12 +42,12 @@ from giblet.pipeline.prepare import Inputs, extract_study
 from giblet.pipeline.step_cost import against, interleaved
 from giblet.plugins import Registry
 from giblet.training import DecoderTask, FrontEndTask, Schedule, Task, TrunkTask, compute_codes
-from giblet.training.batch import draw_scans
+from giblet.training.batch import DecoderBatch, FrontEndBatch, TrunkBatch
 from giblet.training.engine import Engine, Step
 from giblet.training.ranks import Ranks
+from giblet.training.share import WHOLE
 from giblet.training.state import State
 from giblet.training.trainer import advance, learning_rate
-from giblet.training.trunk import measured, scanned
 from giblet.types import silent
 from made_study import make_study
 from torch import Tensor
@@ -57,14 +56,14 @@ TRS, VOXELS, PEOPLE, FILM_S = 400, 1000, 8, 600
 KINDS = {"video": "video_s3d", "audio": "audio_mel", "fmri": "fmri_mask"}
 STEPS, WARM = 50, 3
 OVERHEAD, DATA, DIFFERENCE = 1.03, 0.05, 1e-6
-Loss = Callable[[int], Tensor]
+Loss = Callable[[Any], Tensor]
 
 
 def bare_front_end(task: FrontEndTask) -> Loss:
-    """The loss of the batch of a step, drawn and read."""
+    """The loss of a batch."""
 
-    def loss(step: int) -> Tensor:
-        x, mask = task._read(task._batch(step))
+    def loss(batch: FrontEndBatch) -> Tensor:
+        x, mask = torch.from_numpy(batch.trs.x), torch.from_numpy(batch.trs.mask)
         return task.relative(task.nets.decoder(task.nets.encoder(x, mask)), x, mask)
 
     return loss
@@ -72,17 +71,14 @@ def bare_front_end(task: FrontEndTask) -> Loss:
 
 def bare_trunk(task: TrunkTask) -> Loss:
     """The same for everybody's scans in the windows of a step."""
-    m = task.module
+    m, line = task.module, task.timelines[0]
 
-    def loss(step: int) -> Tensor:
-        windows = task._windows(np.random.default_rng(step))
-        rows = torch.from_numpy(np.stack([w.rows for w in windows]))
-        drive, found = run_drive(m, task.codes, 0), []
-        for k, subject in enumerate(m.subjects):
-            y = torch.from_numpy(measured(task.timelines, windows, subject))
-            valid = torch.from_numpy(scanned(task.timelines, windows, subject))
-            late = person_drive(m, drive, task.timelines[0], k)
-            found.append(bold_loss(m.brain(late.index_select(0, rows.flatten()).unflatten(0, rows.shape), k), y, valid))
+    def loss(batch: TrunkBatch) -> Tensor:
+        drive, places, found = run_drive(m, task.codes, 0), torch.from_numpy(batch.places), []
+        for p in batch.people:
+            late = person_drive(m, drive, line, p.subject).index_select(0, places.flatten()).unflatten(0, places.shape)
+            guess = m.brain(late, p.subject)
+            found.append(bold_loss(guess, torch.from_numpy(p.y), torch.from_numpy(p.valid), p.counted))
         return torch.stack(found).mean()
 
     return loss
@@ -90,55 +86,22 @@ def bare_trunk(task: TrunkTask) -> Loss:
 
 def bare_decoders(task: DecoderTask) -> Loss:
     """The same for scans that are read back, and TRs of every modality that are made from them."""
-    t, model, codes = task.config.train, task.model, task.codes
+    model, codes = task.model, task.codes
 
-    def loss(step: int) -> Tensor:
-        rng = np.random.default_rng(step)
-        windows = draw_windows(task.timelines, rng, t.windows, t.window_trs, 0, task.context)
-        drawn = draw_scans(task.timelines, windows, rng)
-        inside = torch.from_numpy(np.stack([w.inside for w in windows]))
-        people = [model.subjects.index(d.subject) for d in drawn]
-        read = [model.read(task._scan(d)[None], inside[i, None], people[i]) for i, d in enumerate(drawn)]
-        picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
-        trs = [int(windows[b].rows[i]) for b, i in picks]
-        guess, total = model.outputs(torch.cat(read)), torch.zeros(())
+    def loss(batch: DecoderBatch) -> Tensor:
+        read = [(torch.from_numpy(s.y)[None], torch.from_numpy(s.valid)[None], s.subject) for s in batch.scans]
+        z = torch.cat([model.read(y, valid, model.subjects.index(subject)) for y, valid, subject in read])
+        guess, total = model.outputs(z), torch.zeros(())
         for n in task.nets:
-            target = torch.from_numpy(np.stack([codes.targets[0][n.name][w.rows] for w in windows]))
-            error = (guess[n.name] - target).square().mean((0, 1))
-            made = decode_code(n, codes, guess[n.name][picks[:, 0], picks[:, 1]])
-            rows = [task.timelines[0].aligned[n.name].rows(np.array([tr]), n.spec.frames) for tr in trs]
-            x, there = (torch.from_numpy(np.concatenate(part)) for part in zip(*rows, strict=True))
+            error = (guess[n.name] - torch.from_numpy(batch.codes[n.name].target)).square().mean((0, 1))
+            made = batch.features[n.name]
+            features = decode_code(n, codes, guess[n.name][made.windows, made.places])
             parts = [error[c].mean() for c in codes.projections[n.name].parts]
-            total = total + torch.stack(parts).sum() + task.relative[n.name](made, x, there)
+            x, there = torch.from_numpy(made.trs.x), torch.from_numpy(made.trs.mask)
+            total = total + torch.stack(parts).sum() + task.relative[n.name](features, x, there)
         return total
 
     return loss
-
-
-def data_of(task: Any) -> Callable[[int], object]:
-    """Drawing and reading of a step's batch, without any network."""
-    if isinstance(task, FrontEndTask):
-        return lambda step: task._read(task._batch(step))
-    rng = np.random.default_rng(1)
-    if isinstance(task, TrunkTask):
-
-        def windows(step: int) -> object:
-            drawn = task._windows(rng)
-            return [
-                (measured(task.timelines, drawn, s), scanned(task.timelines, drawn, s)) for s in task.module.subjects
-            ]
-
-        return windows
-    t = task.config.train
-
-    def scans(step: int) -> object:
-        windows = draw_windows(task.timelines, rng, t.windows, t.window_trs, 0, task.context)
-        drawn = draw_scans(task.timelines, windows, rng)
-        trs = rng.integers(TRS, size=(t.decoded_trs, 1))
-        rows = [[task.timelines[0].aligned[n.name].rows(tr, n.spec.frames) for tr in trs] for n in task.nets]
-        return [task._scan(d) for d in drawn], rows
-
-    return scans
 
 
 class Loops:
@@ -151,12 +114,11 @@ class Loops:
         self.state = State.begin(task.module, task.parameter_groups(), lr, lambda s: learning_rate(s, 10_000), 0.0)
         self.task, self.loss, self.clip = task, loss, schedule.clip
         self.optimizer = torch.optim.AdamW(task.parameter_groups(), lr=lr)
-        self.read, self.steps = data_of(task), 0
+        self.steps = 0
 
     def bare(self) -> None:
         """Read, forward, backward, clip, update."""
-        self.steps += 1
-        loss = self.loss(self.steps)
+        loss = self.loss(self.data())
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.state.parameters, self.clip)
@@ -168,10 +130,10 @@ class Loops:
         self.state.loss += self.engine.ranks.totals(part, False, time.monotonic() < 0)[0]
         silent(self.task.name, self.state.step, 1)
 
-    def data(self) -> None:
+    def data(self) -> Any:
         """Drawing and reading."""
         self.steps += 1
-        self.read(self.steps)
+        return self.task.read(self.steps, WHOLE)
 
 
 def stages(inputs: Inputs, config: RunConfig) -> dict[str, Loops]:
@@ -196,7 +158,7 @@ def stages(inputs: Inputs, config: RunConfig) -> dict[str, Loops]:
 
 def overheads(study: Path, repeats: int) -> dict[str, dict[str, Any]]:
     """Each stage under both loops in turns."""
-    settings = {"fmri": {"mask": str(study.parent / "mask.nii")}, "split": {"gap_s": 60}}
+    settings = {"fmri": {"mask": str(study.parent / "mask.nii")}, "split": {"gap_s": 60}, "train": {"readers": 0}}
     config = build_config(KINDS, settings, seed=0, plumbing=False)
     inputs = extract_study(load_study(study), config, Registry.discover(), silent)
     rows = {}

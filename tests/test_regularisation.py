@@ -125,7 +125,7 @@ def test_gradients_and_parts_are_logged_at_each_validation(build, world, quick_c
 @pytest.mark.parametrize(("share", "reached"), [(0.0, False), (1.0, True)])
 def test_the_reconstruction_gradient_reaches_the_trunk_only_if_asked(build, world, quick_config, share, reached):
     task = decoder_task(build, world, with_train(quick_config, brain_grad=share))
-    task.loss(0).parts["text"].backward()
+    task.loss(task.read(0)).parts["text"].backward()
     trunk = [*task.model.adapters.parameters(), *task.model.heads.parameters()]
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in trunk) == reached
     trained = {id(p) for g in task.parameter_groups() for p in g["params"]}
@@ -141,9 +141,9 @@ def test_every_parameter_stands_in_one_group(build, world, quick_config):
 def test_weights_multiply_their_own_loss(build, world, quick_config):
     plain, heavy = (decoder_task(build, world, with_train(quick_config, weights=w)) for w in ({}, {"text": 3.0}))
     torch.manual_seed(0)
-    one = plain.loss(0).total({})
+    one = plain.loss(plain.read(0)).total({})
     torch.manual_seed(0)
-    assert heavy.loss(0).total({}).item() == pytest.approx(3 * one.item())
+    assert heavy.loss(heavy.read(0)).total({}).item() == pytest.approx(3 * one.item())
 
 
 def test_a_weight_of_nothing_in_the_run_is_refused():
@@ -229,7 +229,7 @@ def test_augmentation_touches_neither_validation_nor_targets(build, world, quick
     seen = []
     monkeypatch.setattr(task, "relative", lambda made, x, mask, frames: seen.append((made, x, mask)) or made.sum())
     torch.manual_seed(0)
-    task.loss(0)
+    task.loss(task.read(0))
     made, x, mask = seen[0]
     assert not torch.equal(made, x)
     rows = world.aligned["text"].features.values

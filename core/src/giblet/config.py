@@ -127,6 +127,9 @@ class TrainConfig(Section):
     parallel: Literal["ddp", "fsdp"] = Field(
         "ddp", description="several processes hold all weights each (ddp), or a part of them each (fsdp)"
     )
+    readers: int = Field(
+        1, ge=0, description="threads that each read the batch of a later step while one is computed; 0 reads in turn"
+    )
     recompute: bool = Field(
         False, description="compute what front ends and decoders make twice a step, and keep none of it in between"
     )

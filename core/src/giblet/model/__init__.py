@@ -5,7 +5,7 @@ from giblet.model.compressor import Components, Compressor, Learned, build_compr
 from giblet.model.ensemble import Ensemble, Model, members_of
 from giblet.model.hemodynamics import Delays, Hemodynamics
 from giblet.model.losses import Counted, RelativeLoss, bold_loss, constant_prediction, to_features
-from giblet.model.placing import device_of, placed
+from giblet.model.placing import Host, device_of, pinned, placed
 from giblet.model.presets import PRESETS, Grid, Middle, Picture, Voxels
 from giblet.model.projection import Projection
 from giblet.model.reading import (
@@ -32,6 +32,7 @@ __all__ = [
     "Ensemble",
     "Grid",
     "Hemodynamics",
+    "Host",
     "Learned",
     "Middle",
     "ModalityNets",
@@ -49,6 +50,7 @@ __all__ = [
     "device_of",
     "members_of",
     "person_drive",
+    "pinned",
     "placed",
     "predict_block",
     "predict_scans",

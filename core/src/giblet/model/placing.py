@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+Host: TypeAlias = NDArray[Any] | Tensor
+"""An array, or the same as a tensor in pinned memory."""
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -15,6 +18,16 @@ def device_of(module: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def placed(array: NDArray[Any], module: nn.Module) -> Tensor:
-    """An array as a tensor beside a network's parameters; on the CPU it is not copied unless it is read-only."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device_of(module))
+def placed(array: Host, module: nn.Module) -> Tensor:
+    """An array as a tensor beside a network's parameters; on the CPU it is not copied unless it is read-only.
+
+    What is pinned is copied to a GPU while the GPU computes.
+    """
+    if not isinstance(array, Tensor):
+        array = torch.from_numpy(array if array.flags.writeable else array.copy())
+    return array.to(device_of(module), non_blocking=True)
+
+
+def pinned(array: NDArray[Any]) -> Tensor:
+    """An array in memory that a GPU can read by itself."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy()).pin_memory()

@@ -13,7 +13,8 @@ from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.data.scratch import on_scratch, row_slabs
 from giblet.data.split import Label
-from giblet.model import Learned, placed
+from giblet.model import Host, Learned, placed
+from giblet.training.batch import CompressorBatch
 from giblet.training.share import WHOLE, Share
 
 
@@ -55,18 +56,22 @@ class CompressorTask:
         """All parameters, lightly decayed."""
         return [{"params": list(self.module.parameters()), "weight_decay": self.config.train.front_end_decay}]
 
-    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
-        """Squared error of volumes drawn at random; 1 is what a constant scores where voxels have unit variance."""
+    def read(self, step: int, share: Share = WHOLE) -> CompressorBatch:
+        """Volumes drawn at random; a share of them."""
         rng = np.random.default_rng([self.config.seed, step, 3])
-        rows = rng.integers(len(self.volumes), size=self.config.train.compressor_batch)
-        mine, weight = share.rows(len(rows))
-        return weight * self._error(self.volumes[rows[mine]]) * (len(mine) / len(rows))
+        drawn = rng.integers(len(self.volumes), size=self.config.train.compressor_batch)
+        rows = share.rows(len(drawn))
+        return CompressorBatch(self.volumes[drawn[rows.mine]], rows.weight * len(rows.mine) / rows.whole)
+
+    def loss(self, batch: CompressorBatch) -> Tensor:
+        """Squared error of a batch; 1 is what a constant scores where voxels have unit variance."""
+        return batch.weight * self._error(batch.volumes)
 
     def validate(self, share: Share = WHOLE) -> float:
         """Squared error of the validation volumes."""
         parts = [self.held[rows] for rows in row_slabs(*self.held.shape)]
         return sum(float(self._error(part)) * len(part) for part in parts) / len(self.held) / share.count
 
-    def _error(self, volumes: NDArray[np.float32]) -> Tensor:
+    def _error(self, volumes: Host) -> Tensor:
         y = placed(volumes, self.module)
         return (self.module.decode(self.module.encode(y)) - y).square().mean()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from giblet.config import RunConfig
-from giblet.data.dataset import Timeline, draw_windows
+from giblet.data.dataset import Timeline, Window, draw_windows
 from giblet.model import (
     Autoencoder,
     Codes,
@@ -25,11 +25,11 @@ from giblet.model import (
     run_drive,
 )
 from giblet.training.balance import Losses
-from giblet.training.batch import Batch, Drawn, draw_scans
+from giblet.training.batch import CodeWindows, DecoderBatch, DrawnScan, MadeTRs
 from giblet.training.calibration import Pairs, calibrated_losses, read_back, shrink
-from giblet.training.front_ends import frames_of
+from giblet.training.drawing import Drawn, draw_scans, frames_of, read_trs
 from giblet.training.recompute import through
-from giblet.training.share import WHOLE, Share, own_draws
+from giblet.training.share import WHOLE, Rows, Share, own_draws
 from giblet.training.trunk import TrunkTask
 
 BOLD = "fmri"
@@ -95,17 +95,77 @@ class DecoderTask:
             *({"lr": min(t.trunk_lr, t.decoder_lr)} | group for group in trunk),
         ]
 
-    def _scan(self, drawn: Drawn) -> Tensor:
-        """What a window reads, [L, V]."""
-        w, subject = drawn.window, drawn.subject
+    def read(self, step: int, share: Share = WHOLE) -> DecoderBatch:
+        """Windows of scans, measured or predicted with residuals, and what should be read from a share of them."""
+        t = self.config.train
+        rng = np.random.default_rng([self.config.seed, step, 2])
+        windows = draw_windows(self.timelines, rng, t.windows, t.window_trs, 0, self.context)
+        drawn = draw_scans(self.timelines, windows, rng)
+        picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs].tolist()
+        rows = share.rows(len(windows))
+        made = [n for n in self.nets if self.tune and not n.frozen]
+        return DecoderBatch(
+            rows,
+            sorted({d.subject for d in drawn}),
+            [self._scan(drawn[i]) for i in rows.mine],
+            {n.name: self._codes(n, windows, rows) for n in self.nets},
+            {n.name: self._made(n, windows, picks, rows) for n in made},
+            self.trunk.read(step, share) if self.trunk else None,
+        )
+
+    def _scan(self, drawn: Drawn) -> DrawnScan:
+        """What a window reads."""
+        w, subject, predicted = drawn.window, drawn.subject, None
+        line = self.timelines[w.timeline]
         if drawn.residual is None:
-            return placed(self.timelines[w.timeline].scans[subject][w.rows], self.inverse)
-        y = add_residuals(self.timelines, self.predicted, w.timeline, subject, drawn.residual, w.rows)
-        share = self.config.train.brain_grad
-        if not share:
-            return placed(y, self.inverse)
-        noise = placed(y - self.predicted[w.timeline][subject][w.rows], self.inverse)
-        live = self._predict(w.timeline, subject)[w.rows]
+            y = line.scans[subject][w.rows]
+        else:
+            y = add_residuals(self.timelines, self.predicted, w.timeline, subject, drawn.residual, w.rows)
+            predicted = self.predicted[w.timeline][subject][w.rows] if self.config.train.brain_grad else None
+        return DrawnScan(subject, w.timeline, w.rows, y, w.inside & line.scanned[subject][w.rows], predicted)
+
+    def _codes(self, n: ModalityNets, windows: Sequence[Window], rows: Rows) -> CodeWindows:
+        """Codes of one modality, [B, L, W'], and where they are there."""
+        present = np.stack([self.codes.present[w.timeline][n.name][w.rows] & w.supervised for w in windows])
+        target = np.stack([self.codes.targets[windows[i].timeline][n.name][windows[i].rows] for i in rows.mine])
+        return CodeWindows(target, present[rows.mine], max(1, int(present.sum())))
+
+    def _made(self, n: ModalityNets, windows: Sequence[Window], picks: Sequence[Sequence[int]], rows: Rows) -> MadeTRs:
+        """The TRs of a share that are made in full; a share that has none makes the first one of all for nothing."""
+        lines = [self.timelines[windows[b].timeline] for b, _ in picks]
+        trs = [(t.aligned[n.name], int(windows[b].rows[i])) for t, (b, i) in zip(lines, picks, strict=True)]
+        place = {b: k for k, b in enumerate(rows.mine)}
+        own = [k for k, (b, _) in enumerate(picks) if b in place]
+        made = Rows(own, len(picks), 1.0) if own else Rows([0], len(picks), 0.0)
+        read = read_trs([trs[k] for k in made.mine], n.spec.frames, frames_of(trs, n.spec.frames))
+        return MadeTRs([place.get(picks[k][0], 0) for k in made.mine], [picks[k][1] for k in made.mine], read, made)
+
+    def loss(self, batch: DecoderBatch) -> Losses:
+        """Relative loss of codes over whole windows, and of features for a few TRs a step, by modality."""
+        rows = batch.rows
+        z = torch.cat([self._latent(place, scan) for place, scan in zip(rows.mine, batch.scans, strict=True)])
+        with rows.passing():
+            guess = self.model.outputs(z)
+        parts = {n.name: rows.weight * self._modality_loss(n, guess[n.name], batch) for n in self.nets}
+        if self.trunk or not rows.all:
+            parts[self.nets[0].name] = parts[self.nets[0].name] + self._touched(batch.people)
+        if self.trunk and batch.trunk:
+            parts[BOLD] = self.trunk.loss(batch.trunk)
+        return Losses(parts, list(self.inverse.parameters()), self.config.train.weights)
+
+    def _latent(self, place: int, scan: DrawnScan) -> Tensor:
+        """The latent of window `place` of the batch, [1, L, D]; its draws are its own, whoever computes it."""
+        valid = placed(scan.valid, self.inverse)
+        with own_draws(place, valid.device):
+            return self.model.read(self._live(scan)[None], valid[None], self.model.subjects.index(scan.subject))
+
+    def _live(self, scan: DrawnScan) -> Tensor:
+        """A scan that is read back, [L, V], through whose prediction a share of the gradient passes."""
+        y = placed(scan.y, self.inverse)
+        if scan.predicted is None:
+            return y
+        share, noise = self.config.train.brain_grad, y - placed(scan.predicted, self.inverse)
+        live = self._predict(scan.timeline, scan.subject)[placed(scan.trs, self.inverse)]
         return share * live + (1 - share) * live.detach() + noise
 
     def _predict(self, timeline: int, subject: str) -> Tensor:
@@ -114,65 +174,28 @@ class DecoderTask:
         drive = person_drive(self.model, run_drive(self.model, self.codes, timeline), self.timelines[timeline], k)
         return self.model.brain(drive.unsqueeze(0), k)[0]
 
-    def _read(self, place: int, drawn: Drawn) -> Tensor:
-        """The latent of window `place` of the batch, [1, L, D]; its draws are its own, whoever computes it."""
-        w = drawn.window
-        valid = placed(w.inside & self.timelines[w.timeline].scanned[drawn.subject][w.rows], self.inverse)
-        with own_draws(place, valid.device):
-            return self.model.read(self._scan(drawn)[None], valid[None], self.model.subjects.index(drawn.subject))
-
-    def _touched(self, drawn: Sequence[Drawn]) -> Tensor:
+    def _touched(self, people: Sequence[str]) -> Tensor:
         """Nothing, from the heads of everybody in the batch: sharded weights need a gradient on all ranks or none."""
-        people = sorted({self.model.subjects.index(d.subject) for d in drawn})
         heads = [self.model.inverse_heads, *([self.model.heads] if self.trunk else [])]
-        return torch.stack([0.0 * p.sum() for h in heads for k in people for p in h.own[k].parameters()]).sum()
+        own = [h.own[self.model.subjects.index(s)] for h in heads for s in people]
+        return torch.stack([0.0 * p.sum() for head in own for p in head.parameters()]).sum()
 
-    def loss(self, step: int, share: Share = WHOLE) -> Losses:
-        """Relative loss of codes over whole windows, and of features for a few TRs a step, by modality."""
-        t = self.config.train
-        rng = np.random.default_rng([self.config.seed, step, 2])
-        windows = draw_windows(self.timelines, rng, t.windows, t.window_trs, 0, self.context)
-        drawn = draw_scans(self.timelines, windows, rng)
-        picks = rng.permutation(np.argwhere(np.stack([w.supervised for w in windows])))[: t.decoded_trs]
-        mine, weight = share.rows(len(windows))
-        z = torch.cat([self._read(int(i), drawn[i]) for i in mine])
-        with share.holding(mine, len(windows)):
-            guess = self.model.outputs(z)
-        batch = Batch(windows, mine, picks, share)
-        parts = {n.name: weight * self._modality_loss(n, guess[n.name], batch) for n in self.nets}
-        if share.count > 1 or self.trunk:
-            parts[self.nets[0].name] = parts[self.nets[0].name] + self._touched(drawn)
-        if self.trunk:
-            parts[BOLD] = self.trunk.loss(step, share)
-        return Losses(parts, list(self.inverse.parameters()), t.weights)
-
-    def _modality_loss(self, n: ModalityNets, guess: Tensor, batch: Batch) -> Tensor:
+    def _modality_loss(self, n: ModalityNets, guess: Tensor, batch: DecoderBatch) -> Tensor:
         """Of one modality, whose codes [B, L, W'] are read from the batch's own windows."""
-        present = np.stack([self.codes.present[w.timeline][n.name][w.rows] & w.supervised for w in batch.windows])
-        target = np.stack([self.codes.targets[w.timeline][n.name][w.rows] for w in batch.own])
-        mask = placed(present[batch.mine], self.inverse).unsqueeze(-1)
-        error = ((guess - placed(target, self.inverse)).square() * mask).sum((0, 1)) / max(1, int(present.sum()))
+        codes = batch.codes[n.name]
+        target, mask = placed(codes.target, self.inverse), placed(codes.mask, self.inverse).unsqueeze(-1)
+        error = ((guess - target).square() * mask).sum((0, 1)) / codes.count
         code = torch.stack([error[c].mean() for c in self.codes.projections[n.name].parts]).sum()
-        if n.frozen or not self.tune:
-            return code
-        return code + self._feature_loss(n, guess, batch)
+        made = batch.features.get(n.name)
+        return code if made is None else code + self._feature_loss(n, guess, made)
 
-    def _feature_loss(self, n: ModalityNets, guess: Tensor, batch: Batch) -> Tensor:
-        """Of the TRs that are made in full; a share that has none makes its first one for nothing."""
-        made = batch.made if len(batch.made) else np.arange(1)
-        windows = [batch.windows[b] for b in batch.picks[:, 0]]
-        trs = [
-            (self.timelines[w.timeline].aligned[n.name], int(w.rows[t]))
-            for w, t in zip(windows, batch.picks[:, 1], strict=True)
-        ]
-        rows = [aligned.rows(np.array([tr]), n.spec.frames) for aligned, tr in (trs[k] for k in made)]
-        x, there = (placed(np.concatenate(parts), self.inverse) for parts in zip(*rows, strict=True))
-        place = {int(b): k for k, b in enumerate(batch.mine)}
-        h = guess[[place.get(b, 0) for b in batch.picks[made, 0].tolist()], batch.picks[made, 1].tolist()]
-        with batch.share.holding(made, len(trs)):
+    def _feature_loss(self, n: ModalityNets, guess: Tensor, made: MadeTRs) -> Tensor:
+        """Of the TRs that are made in full."""
+        x, there = placed(made.trs.x, self.inverse), placed(made.trs.mask, self.inverse)
+        h = guess[made.windows, made.places]
+        with made.rows.passing():
             features = through(partial(decode_code, n, self.codes), h, again=self.config.train.recompute)
-        loss = self.relative[n.name](features, x, there, frames_of(trs, n.spec.frames))
-        return float(len(batch.made) > 0) * loss
+        return made.rows.weight * self.relative[n.name](features, x, there, made.trs.frames)
 
     def validate(self, share: Share = WHOLE) -> dict[str, float]:
         """Relative loss of each modality's code read from measured scans of the validation blocks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
+from giblet.model import pinned
+from giblet.training.ahead import Ahead
 from giblet.training.balance import Losses
+from giblet.training.batch import each_array
 from giblet.training.ranks import Ranks
 from giblet.training.sharding import let_go, sharded
 from giblet.training.share import Share, seed_draws
@@ -28,11 +31,11 @@ class Step(nn.Module):
         self.module, self.task = task.module, task
         self.found = Losses({}, [])
 
-    def forward(self, step: int | None, share: Share) -> Any:
-        """A share's part of the losses of a step, by name; of the score on validation blocks where that is None."""
-        if step is None:
-            return self.task.validate(share)
-        loss = self.task.loss(step, share)
+    def forward(self, batch: Any, validated: Share | None = None) -> Any:
+        """The losses of a batch, by name; or a share's part of the score on validation blocks."""
+        if validated is not None:
+            return self.task.validate(validated)
+        loss = self.task.loss(batch)
         self.found = loss if isinstance(loss, Losses) else Losses({self.task.name: loss}, [])
         return dict(self.found.parts)
 
@@ -41,14 +44,16 @@ class Step(nn.Module):
 def engine_of(task: Task, schedule: Schedule) -> Iterator[Engine]:
     """A stage's engine; behind this block its weights are plain and whole on every rank."""
     ranks, step = Ranks.here(), Step(task)
-    if ranks.world == 1:
-        yield Engine(schedule, ranks, step, step)
-    elif schedule.parallel == "fsdp":
-        with sharded(step, task.units, schedule.device, ranks.world):
-            yield Engine(schedule, ranks, step, step)
-    else:
-        # Whoever is not among the people of a step has a head without a gradient: DDP must look for such.
-        yield Engine(schedule, ranks, step, DistributedDataParallel(step, find_unused_parameters=True))
+    with ExitStack() as until:
+        net: nn.Module = step
+        if ranks.world > 1 and schedule.parallel == "fsdp":
+            until.enter_context(sharded(step, task.units, schedule.device, ranks.world))
+        elif ranks.world > 1:
+            # Whoever is not among the people of a step has a head without a gradient: DDP must look for such.
+            net = DistributedDataParallel(step, find_unused_parameters=True)
+        engine = Engine(schedule, ranks, step, net)
+        until.callback(engine.ahead.close)
+        yield engine
 
 
 class Engine:
@@ -56,6 +61,7 @@ class Engine:
 
     def __init__(self, schedule: Schedule, ranks: Ranks, step: Step, net: nn.Module) -> None:
         self.schedule, self.ranks, self.step, self.net, self.task = schedule, ranks, step, net, step.task
+        self.ahead = Ahead(self._read, schedule.accumulate, schedule.last, schedule.readers)
 
     def backward(self, step: int, scales: Mapping[str, float], *, measure: bool) -> tuple[float, dict[str, float]]:
         """Gradients of a step, left in the parameters.
@@ -77,12 +83,16 @@ class Engine:
 
     def _losses(self, step: int, part: int) -> Losses:
         """Part `part` of this rank's share of a step."""
+        batch = self.ahead.take(step, part)
         seed_draws(step_seed(self.schedule.seed, self.task.name, step), torch.device(self.schedule.device))
-        parts = self.schedule.accumulate
-        share = Share(self.ranks.rank * parts + part, self.ranks.world * parts)
         with torch.autocast(self.schedule.device, torch.bfloat16, enabled=self.schedule.bf16):
-            found = self.net(step, share)
+            found = self.net(batch)
         return replace(self.step.found, parts={name: loss.float() for name, loss in found.items()})
+
+    def _read(self, step: int, part: int) -> Any:
+        parts = self.schedule.accumulate
+        batch = self.task.read(step, Share(self.ranks.rank * parts + part, self.ranks.world * parts))
+        return each_array(batch, pinned) if self.schedule.device == "cuda" else batch
 
     def _in_turn(self, *, last: bool) -> AbstractContextManager[None]:
         """Ranks exchange gradients once a step, behind the last part."""
@@ -94,7 +104,7 @@ class Engine:
         """The validation score of the stage, and its parts if it has any."""
         self.task.module.eval()
         with torch.no_grad():
-            score = self.step(None, Share(self.ranks.rank, self.ranks.world))
+            score = self.step(None, validated=Share(self.ranks.rank, self.ranks.world))
         let_go(self.step)
         if not isinstance(score, Mapping):
             return self.ranks.totals(score)[0], {}

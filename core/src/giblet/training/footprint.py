@@ -89,7 +89,7 @@ def footprint(task: Task, accumulate: int) -> Footprint:
 def _backward(task: Task, share: Share) -> None:
     """As the engine does at a step that it measures: of several losses, each one's gradient by itself, then of all."""
     task.module.train()
-    found = task.loss(0, share)
+    found = task.loss(task.read(0, share))
     if isinstance(found, Losses):
         if len(found.parts) > 1:
             found.gradients()

@@ -13,6 +13,8 @@ from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import ModalityNets, RelativeLoss, placed
 from giblet.nn import augmented
+from giblet.training.batch import FrontEndBatch
+from giblet.training.drawing import frames_of, read_trs
 from giblet.training.recompute import through
 from giblet.training.share import WHOLE, Share
 from giblet.types import Aligned, Int
@@ -60,12 +62,6 @@ class FrontEndTask:
         """All parameters, lightly decayed."""
         return [{"params": list(self.module.parameters()), "weight_decay": self.config.front_end_decay}]
 
-    def _read(self, places: Sequence[tuple[Aligned, int]]) -> tuple[Tensor, Tensor]:
-        """Some TRs, [n, F, *S], and which of their frames are there, [n, F]."""
-        rows = [aligned.rows(np.array([t]), self.nets.spec.frames) for aligned, t in places]
-        x, mask = (placed(np.concatenate(parts), self.nets.decoder) for parts in zip(*rows, strict=True))
-        return x, mask
-
     def _batch(self, step: int) -> list[tuple[Aligned, int]]:
         """The TRs of one step: the training TRs are gone through in an order that changes from round to round."""
         per_epoch = max(1, len(self.index) // self.batch)
@@ -73,21 +69,24 @@ class FrontEndTask:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.index))
         return [self.index[i] for i in order[k * self.batch : (k + 1) * self.batch]]
 
-    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
-        """Relative loss of a random batch of training TRs; what the encoder sees is augmented, its target is not.
+    def read(self, step: int, share: Share = WHOLE) -> FrontEndBatch:
+        """A random batch of training TRs; a share of it, unless augmentation needs the spread of the whole."""
+        chosen, most = self._batch(step), self.nets.spec.frames
+        rows = share.rows(len(chosen))
+        shown = chosen if self.config.augment else [chosen[i] for i in rows.mine]
+        return FrontEndBatch(read_trs(shown, most, frames_of(chosen, most)), rows)
 
-        Augmentation draws for the whole batch, whose spread it needs: then every share reads all of it.
-        """
-        chosen, strength = self._batch(step), self.config.augment
-        mine, weight = share.rows(len(chosen))
-        x, mask = self._read(chosen if strength else [chosen[i] for i in mine])
-        shown, seen = augmented(x, mask, self.nets.spec, strength)
-        if strength:
-            x, mask, shown, seen = x[mine], mask[mine], shown[mine], seen[mine]
-        with share.holding(mine, len(chosen)):
+    def loss(self, batch: FrontEndBatch) -> Tensor:
+        """Relative loss of a batch; what the encoder sees is augmented, its target is not."""
+        trs, rows = batch.trs, batch.rows
+        x, mask = placed(trs.x, self.nets.decoder), placed(trs.mask, self.nets.decoder)
+        shown, seen = augmented(x, mask, self.nets.spec, self.config.augment)
+        if self.config.augment:
+            x, mask, shown, seen = (a[rows.mine] for a in (x, mask, shown, seen))
+        with rows.passing():
             code = through(self.nets.encoder, shown, seen, again=self.config.recompute)
             made = through(self.nets.decoder, code, again=self.config.recompute)
-        return weight * self.relative(made, x, mask, frames_of(chosen, self.nets.spec.frames))
+        return rows.weight * self.relative(made, x, mask, trs.frames)
 
     def validate(self, share: Share = WHOLE) -> float:
         """Relative loss on the validation TRs; a share's part of it."""
@@ -95,12 +94,8 @@ class FrontEndTask:
         most = -(-len(self.held) // share.count)
         for start in range(0, most, self.batch):  # as often in every process, which may have to gather weights
             there = mine[start : start + self.batch]
-            x, mask = self._read(there or self.held[:1])
+            trs = read_trs(there or self.held[:1], self.nets.spec.frames, 1.0)
+            x, mask = placed(trs.x, self.nets.decoder), placed(trs.mask, self.nets.decoder)
             score = self.relative(self.nets.decoder(self.nets.encoder(x, mask)), x, mask, 1.0)
             total += float(score) * bool(there)
         return total / frames_of(self.held, self.nets.spec.frames)
-
-
-def frames_of(places: Sequence[tuple[Aligned, int]], most: int) -> float:
-    """How many frames some TRs have together, of each no more than `most`; at least 1."""
-    return float(max(1, sum(min(int(aligned.count[t]), most) for aligned, t in places)))

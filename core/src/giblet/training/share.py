@@ -6,11 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from giblet.nn.dropout import rows_of_batch
-from giblet.types import Int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a batch of `whole` a share computes, and their weight: 0 where they are computed for nothing."""
+
+    mine: list[int]
+    whole: int
+    weight: float
+
+    @property
+    def all(self) -> bool:
+        """Whether no other share computes anything of the batch."""
+        return self.weight > 0 and len(self.mine) == self.whole
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Within this block, these rows of the batch pass through the network."""
+        if self.all:
+            yield
+            return
+        with rows_of_batch(self.mine, self.whole):
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +41,18 @@ class Share:
     index: int = 0
     count: int = 1
 
-    def of(self, n: int) -> Int:
+    def of(self, n: int) -> list[int]:
         """Which of n things fall to it; none where there are fewer things than shares."""
-        return np.arange(n)[self.index :: self.count]
+        return list(range(self.index, n, self.count))
 
-    def rows(self, n: int) -> tuple[Int, float]:
-        """Which of the n rows of a batch it computes, and their weight.
+    def rows(self, n: int) -> Rows:
+        """Which of the n rows of a batch it computes.
 
         A share without any computes the first one for nothing: all processes must walk the same way through the
         network, or they would wait for each other's gradients for ever.
         """
         mine = self.of(n)
-        return (mine, 1.0) if len(mine) else (np.arange(1), 0.0)
-
-    @contextmanager
-    def holding(self, mine: Int, n: int) -> Iterator[None]:
-        """Within this block, the rows `mine` of a batch of n pass through the network."""
-        if self.count == 1:
-            yield
-            return
-        with rows_of_batch(mine.tolist(), n):
-            yield
+        return Rows(mine, n, 1.0) if mine else Rows([0], n, 0.0)
 
 
 WHOLE = Share()

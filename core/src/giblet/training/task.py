@@ -33,8 +33,11 @@ class Task(Protocol):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters to train, grouped by weight decay."""
 
-    def loss(self, step: int, share: Share) -> Tensor | Losses:
-        """A share's part of the training loss of one step, or of several by name: the parts of all shares add up."""
+    def read(self, step: int, share: Share) -> Any:
+        """What a share of a step is made of, drawn and read; nothing of it depends on weights or on torch's draws."""
+
+    def loss(self, batch: Any) -> Tensor | Losses:
+        """Its part of the training loss of the step, or of several by name: the parts of all shares add up."""
 
     def validate(self, share: Share) -> float | Mapping[str, float]:
         """A share's part of the score on validation blocks, lower is better; several by name count as their mean."""
@@ -58,6 +61,7 @@ class Schedule:
     bf16: bool = False
     device: str = "cpu"
     parallel: str = "ddp"
+    readers: int = 0
     save_every_s: float = 20.0
 
     @classmethod
@@ -77,6 +81,7 @@ class Schedule:
             bf16=t.precision == "bf16",
             device=t.device,
             parallel=t.parallel,
+            readers=t.readers,
             save_every_s=t.save_every_s,
         )
 

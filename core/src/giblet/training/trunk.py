@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline, Window, cover_windows, draw_windows
 from giblet.data.split import Block, Label
 from giblet.model import Autoencoder, Codes, Counted, bold_loss, person_drive, placed, predict_block, run_drive
+from giblet.training.batch import MeasuredWindows, TrunkBatch
+from giblet.training.drawing import measured, rows_of, scanned
 from giblet.training.share import WHOLE, Share
 
 OWN_HEAD_RATE = 0.1
@@ -78,27 +80,38 @@ class TrunkTask:
         kept = names[int(rng.integers(len(names)))]
         return [n for n in names if rng.random() < self.config.model.modality_dropout and n != kept]
 
-    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
-        """BOLD loss of a batch of windows, averaged over the people drawn; a share computes heads for its windows."""
+    def read(self, step: int, share: Share = WHOLE) -> TrunkBatch:
+        """Windows of a step, what each run goes without, and the BOLD of the people drawn in a share of the windows."""
         rng = np.random.default_rng([self.config.seed, step, 1])
         windows = self._windows(rng)
         runs = sorted({w.timeline for w in windows})
-        drives = {i: run_drive(self.module, self.codes, i, self._left_out(rng)) for i in runs}
+        left_out = {i: self._left_out(rng) for i in runs}
         there = [k for k, s in enumerate(self.module.subjects) if any(s in self.timelines[i].scans for i in runs)]
-        mine, weight = share.rows(len(windows))
-        own, losses = [windows[i] for i in mine], []
-        begin = {i: sum(len(drives[j]) for j in runs if j < i) for i in runs}
-        places = placed(np.stack([begin[w.timeline] + w.rows for w in own]), self.module)
+        rows = share.rows(len(windows))
+        own, people = [windows[i] for i in rows.mine], []
         for k in map(int, rng.permutation(there)[: self.config.train.subjects]):
             valid = scanned(self.timelines, windows, self.module.subjects[k])
             if valid.any():
-                late = torch.cat([person_drive(self.module, drives[i], self.timelines[i], k) for i in runs])
-                drive = late.index_select(0, places.flatten()).unflatten(0, places.shape)
-                y = placed(measured(self.timelines, own, self.module.subjects[k]), self.module)
-                with share.holding(mine, len(windows)):
-                    guess = self.module.brain(drive, k)
-                losses.append(bold_loss(guess, y, placed(valid[mine], self.module), Counted.of(valid)))
-        return weight * torch.stack(losses or [0.0 * drives[runs[0]].sum()]).mean()
+                y = measured(self.timelines, own, self.module.subjects[k])
+                people.append(MeasuredWindows(k, y, valid[rows.mine], Counted.of(valid)))
+        trs = [len(self.codes.present[i][self.module.names[0]]) for i in runs]
+        begin = dict(zip(runs, accumulate(trs, initial=0), strict=False))
+        return TrunkBatch(left_out, rows_of(own, begin), rows, people)
+
+    def loss(self, batch: TrunkBatch) -> Tensor:
+        """BOLD loss of a batch of windows, averaged over the people drawn; a share computes heads for its windows."""
+        drives = {i: run_drive(self.module, self.codes, i, names) for i, names in batch.left_out.items()}
+        places, losses = placed(batch.places, self.module), []
+        for person in batch.people:
+            k = person.subject
+            late = torch.cat([person_drive(self.module, d, self.timelines[i], k) for i, d in drives.items()])
+            drive = late.index_select(0, places.flatten()).unflatten(0, places.shape)
+            y, valid = placed(person.y, self.module), placed(person.valid, self.module)
+            with batch.rows.passing():
+                guess = self.module.brain(drive, k)
+            losses.append(bold_loss(guess, y, valid, person.counted))
+        nothing = 0.0 * next(iter(drives.values())).sum()
+        return batch.rows.weight * torch.stack(losses or [nothing]).mean()
 
     def validate(self, share: Share = WHOLE) -> float:
         """The BOLD loss on the validation blocks, averaged over people; a share's part of it."""
@@ -119,24 +132,3 @@ class TrunkTask:
         measured_there = np.array(t.scans[subject][block.trs]), t.scanned[subject][block.trs]
         prediction, y, valid = (torch.from_numpy(x[None]) for x in (guess, *measured_there))
         return float(bold_loss(prediction, y, valid))
-
-
-def scanned(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> NDArray[np.bool_]:
-    """Which rows of some windows count for a person, [B, L]."""
-    valid = np.zeros((len(windows), len(windows[0].rows)), bool)
-    for i, w in enumerate(windows):
-        t = timelines[w.timeline]
-        if subject in t.scans:
-            valid[i] = w.supervised & t.scanned[subject][w.rows]
-    return valid
-
-
-def measured(timelines: Sequence[Timeline], windows: Sequence[Window], subject: str) -> NDArray[np.float32]:
-    """A person's BOLD in some windows, [B, L, V]; zeros where there is none."""
-    voxels = next(t.scans[subject].shape[1] for t in timelines if subject in t.scans)
-    y = np.zeros((len(windows), len(windows[0].rows), voxels), np.float32)
-    for i, w in enumerate(windows):
-        t = timelines[w.timeline]
-        if subject in t.scans:
-            y[i] = t.scans[subject][w.rows]
-    return y
