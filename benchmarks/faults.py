@@ -171,6 +171,7 @@ def stage_of(place: Path) -> str:
 def drill(kills: int, seed: int, show: Callable[[str], None]) -> dict[str, Any]:
     """All of it."""
     ended = dict.fromkeys(ENDS, 0)
+    cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder()) as name:
         folder = Path(name)
         study = make_study(folder / "study", TRS, VOXELS, PEOPLE, film_s=FILM_S)

@@ -239,6 +239,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
         study = make_study(Path(folder) / "study", TRS, VOXELS, PEOPLE, film_s=FILM_S)
         loops = overheads(study, options.repeats)

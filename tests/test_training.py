@@ -125,6 +125,32 @@ def test_a_signal_saves_behind_the_step_and_stops(build, world, quick_config, tm
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("step", [10, 20])
+def test_a_validation_that_is_due_waits_when_told_to_stop(build, world, quick_config, tmp_path, step):
+    """A launcher kills who does not stop soon; the checkpoint comes first, and the validation when the stage goes on."""
+    times = replace(schedule(quick_config, 20), validate_every=10)
+
+    def trained(folder, progress, rows):
+        model, codes, _ = build(world, quick_config)
+        fit(TrunkTask(model, codes, [world], quick_config), times, tmp_path / folder, rows.append, progress)
+        return model.state_dict()
+
+    def told(name, done, total):
+        if done == step - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole, before, after = [], [], []
+    weights = trained("whole", quiet, whole)
+    with pytest.raises(Stopped):
+        trained("broken", told, before)
+    assert checkpoint.newest(tmp_path / "broken").name == f"step-{step:08}"
+    assert [r["step"] for r in before] == [s for s in (10, 20) if s < step]
+    again = trained("broken", quiet, after)
+    assert all(torch.equal(weights[k], again[k]) for k in weights)
+    alike = ("step", "train", "validation", "gradients")
+    assert [[r[k] for k in alike] for r in before + after] == [[r[k] for k in alike] for r in whole]
+
+
 def test_a_signal_in_the_last_validation_is_heard(build, world, quick_config, tmp_path, monkeypatch):
     """Else the next stage would train on."""
     model, codes, _ = build(world, quick_config)

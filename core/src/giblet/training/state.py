@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from giblet.training import checkpoint
 from giblet.training.averaging import Average, copied
 
-POSITION = ("scales", "step", "loss", "best", "best_step", "stale")
+POSITION = ("scales", "norms", "step", "judged", "loss", "best", "best_step", "stale")
 MODEL, BEST, AVERAGE, OPTIMIZER = "model", "best", "average", "optimizer"
 
 
@@ -22,7 +22,8 @@ MODEL, BEST, AVERAGE, OPTIMIZER = "model", "best", "average", "optimizer"
 class State:
     """The engine, the best weights so far with their score and step, and how many validations were no better since.
 
-    `loss` is the sum over the steps since the last validation.
+    `judged` is the step behind which weights were validated last, `loss` the sum over the steps since then, and `norms`
+    the lengths of the gradients at the last step that measured them.
     """
 
     module: nn.Module
@@ -31,7 +32,9 @@ class State:
     average: Average
     best_weights: dict[str, Any]
     scales: dict[str, float] = field(default_factory=dict)
+    norms: dict[str, float] = field(default_factory=dict)
     step: int = 0
+    judged: int = 0
     loss: float = 0.0
     best: float = math.inf
     best_step: int = 0
@@ -99,6 +102,7 @@ class State:
 
     def judge(self, score: float) -> None:
         """Keep the weights as they are now if they score lower than any before."""
+        self.judged = self.step
         self.stale = 0 if score < self.best else self.stale + 1
         if score < self.best:
             self.best, self.best_step, self.best_weights = score, self.step, copied(self.module)

@@ -70,24 +70,28 @@ def fit(task: Task, schedule: Schedule, folder: Path, log: Log, progress: Progre
 
 
 def _loop(engine: Engine, state: State, folder: Path, log: Log, progress: Progress, heard: Callable[[], int]) -> None:
-    """Step, validate and save until the stage is done."""
+    """Step, validate and save until the stage is done.
+
+    Told to stop, it saves behind the step; a validation that was due there comes first when the stage goes on.
+    """
     task, schedule, last = engine.task, engine.schedule, engine.schedule.last
     saved = started = time.monotonic()
     progress(task.name, state.step, last)
-    while state.step < last and state.stale < schedule.patience:
-        validates = (state.step + 1) % schedule.validate_every == 0 or state.step + 1 == last
-        part, norms = advance(engine, state, measure=validates)
-        late = time.monotonic() - saved > schedule.save_every_s
-        loss, told, due = engine.ranks.totals(part, bool(heard()), late)
-        state.loss += loss
-        progress(task.name, state.step, last)
-        if validates:
+    while _validates(schedule, state) or not _ended(schedule, state):
+        told = due = 0.0
+        if not _validates(schedule, state):
+            part, state.norms = advance(engine, state, measure=_is_validated(schedule, state.step + 1))
+            late = time.monotonic() - saved > schedule.save_every_s
+            loss, told, due = engine.ranks.totals(part, bool(heard()), late)
+            state.loss += loss
+            progress(task.name, state.step, last)
+        if not told and _validates(schedule, state):
             mean, state.loss = state.loss / ((state.step - 1) % schedule.validate_every + 1), 0.0
             score, parts = judged(engine, state)
             row = {"stage": task.name, "step": state.step, "train": mean, "validation": score}
             row |= {"seconds": round(time.monotonic() - started, 2)}
-            log(row | {"gradients": norms, "scales": state.scales, "parts": parts})
-        if told or due or state.step == last or state.stale >= schedule.patience:
+            log(row | {"gradients": state.norms, "scales": state.scales, "parts": parts})
+        if told or due or _ended(schedule, state):
             state.save(folder)
             saved = time.monotonic()
         if told:
@@ -95,6 +99,19 @@ def _loop(engine: Engine, state: State, folder: Path, log: Log, progress: Progre
     if engine.ranks.totals(bool(heard()))[0]:  # while the last step was judged and saved
         raise Stopped(heard() or signal.SIGTERM)
     progress(task.name, last, last)
+
+
+def _ended(schedule: Schedule, state: State) -> bool:
+    return state.step == schedule.last or state.stale >= schedule.patience
+
+
+def _is_validated(schedule: Schedule, step: int) -> bool:
+    return step > 0 and (step % schedule.validate_every == 0 or step == schedule.last)
+
+
+def _validates(schedule: Schedule, state: State) -> bool:
+    """Whether the validation behind the last step is still to come."""
+    return _is_validated(schedule, state.step) and state.judged < state.step
 
 
 def advance(engine: Engine, state: State, *, measure: bool) -> tuple[float, dict[str, float]]:
