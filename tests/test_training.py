@@ -127,7 +127,7 @@ def test_a_signal_saves_behind_the_step_and_stops(build, world, quick_config, tm
 
 @pytest.mark.parametrize("step", [10, 20])
 def test_a_validation_that_is_due_waits_when_told_to_stop(build, world, quick_config, tmp_path, step):
-    """A launcher kills who does not stop soon; the checkpoint comes first, and the validation when the stage goes on."""
+    """A launcher kills who does not stop soon: the checkpoint comes first, the validation when the stage goes on."""
     times = replace(schedule(quick_config, 20), validate_every=10)
 
     def trained(folder, progress, rows):
