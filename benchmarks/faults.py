@@ -211,7 +211,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell shuts it off for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell shuts off in the background
     found = drill(options.kills, options.seed, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(found, indent=1)) if options.json else show_table(found)
     return int(bool(found["problems"]) and options.check)
