@@ -1,13 +1,14 @@
 """How time and memory of extraction and training grow with TRs, voxels, people and the length of the film.
 
     ./do python benchmarks/growth.py
-    ./do python benchmarks/growth.py --repeats 3 --check --plot out/growth.png
+    ./do python benchmarks/growth.py --repeats 5 --check --plot out/growth.png
 
 Studies of noise are made for it (`made_study.py`), one size at a time, the others as at the beginning of their row.
-Each measurement is a process of its own with an empty cache, on one thread; the median over repeats is shown. Time is
-CPU time without the start of Python and imports: reading, masking and cleaning of scans, extraction of film and sound
-(video_s3d, audio_mel), and training of trunk and decoders with the preset `compact`. Memory is what the process has of
-its own at its peak (RssAnon); files that it maps are left out, for the system may drop their pages.
+Each measurement is a process of its own with an empty cache, on one thread. Repeats go round all sizes; the least time
+is shown, to which whatever else the machine does only adds, and the most memory. Time is CPU time without the start of
+Python and imports: reading, masking and cleaning of scans, extraction of film and sound (video_s3d, audio_mel), and
+training of trunk and decoders with the preset `compact`. Memory is what the process has of its own at its peak
+(RssAnon); files that it maps are left out, for the system may drop their pages.
 
 TRs grow by runs of 400, with 6 steps of training for each run: the data are gone through as often, however many there
 are. And they grow within a single run, with 12 steps whatever its length, as `train.trunk_steps` sets them: a step
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -78,33 +78,39 @@ told(extraction=extracted - begun, training=time.process_time() - extracted)
 """
 
 
-def measure(sizes: dict[str, int], repeats: int, place: Path) -> list[dict[str, float]]:
-    """Seconds and private bytes of extraction and training, as often as asked for."""
-    found = []
-    minutes = sizes.get("minutes", 0)
+def measure(study: Path, sizes: dict[str, int], place: Path) -> dict[str, float]:
+    """Seconds and private bytes of extraction and training, by a process of its own with an empty cache."""
+    steps = STEPS_OF_ONE_RUN if sizes["runs"] == 1 else STEPS_PER_RUN * sizes["runs"]
+    film = bool(sizes.get("minutes"))
     with tempfile.TemporaryDirectory(dir=place) as folder:
-        made = {k: v for k, v in sizes.items() if k != "minutes"}
-        study = make_study(Path(folder) / "study", **made, film_s=60.0 * minutes if minutes else None)
-        for k in range(repeats):
-            steps = STEPS_OF_ONE_RUN if sizes["runs"] == 1 else STEPS_PER_RUN * sizes["runs"]
-            asked: dict[str, Any] = {"study": str(study.parent), "film": bool(minutes), "steps": steps}
-            asked |= {"mask": str(study.parent / "mask.nii"), "out": f"{folder}/run-{k}"}
-            Path(asked["out"]).mkdir()
-            seen = watch(CODE, cache=Path(folder) / f"cache-{k}", **asked)
-            before = max((r["private"] for n, r in seen.by_stage.items() if n != "train"), default=0)
-            found.append({**seen.told, "extraction_bytes": before, "training_bytes": seen.private})
-    return found
+        asked: dict[str, Any] = {"study": str(study.parent), "film": film, "steps": steps}
+        asked |= {"mask": str(study.parent / "mask.nii"), "out": f"{folder}/run"}
+        Path(asked["out"]).mkdir()
+        seen = watch(CODE, cache=Path(folder) / "cache", **asked)
+    before = max((r["private"] for n, r in seen.by_stage.items() if n != "train"), default=0)
+    return {**seen.told, "extraction_bytes": before, "training_bytes": seen.private}
 
 
 def series(name: str, repeats: int, place: Path) -> list[dict[str, Any]]:
-    """A row a size: n, and the median of each figure."""
+    """A row a size: n, the least seconds of the repeats, to which other work only adds, and the most bytes."""
     what, base, sizes = GROWTH[name]
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        asked = [{**base, what: n} for n in sizes]
+        studies = [made(a, Path(folder) / f"study-{k}") for k, a in enumerate(asked)]
+        rounds = [[measure(s, a, place) for s, a in zip(studies, asked, strict=True)] for _ in range(repeats)]
     rows = []
-    for n in sizes:
-        found = measure({**base, what: n}, repeats, place)
-        row = {k: statistics.median(f[k] for f in found) for k in found[0]}
+    for n, found in zip(sizes, zip(*rounds, strict=True), strict=True):
+        row = {k: (max if k.endswith("_bytes") else min)(f[k] for f in found) for k in found[0]}
         rows.append({"what": name, "n": 400 * n if what == "runs" else n, **row})
     return rows
+
+
+def made(sizes: dict[str, int], folder: Path) -> Path:
+    """A study of these sizes."""
+    minutes = sizes.get("minutes", 0)
+    return make_study(
+        folder, **{k: v for k, v in sizes.items() if k != "minutes"}, film_s=60.0 * minutes if minutes else None
+    )
 
 
 def line(n: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
@@ -173,7 +179,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=list(GROWTH), default=list(GROWTH), metavar="WHAT")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", action="store_true")
