@@ -49,7 +49,7 @@ LINES = {
     ("training", "TRs of one run"),
     ("extraction", "minutes of film"),
 }
-STEPS_OF_ONE_RUN, STEPS_PER_RUN = 12, 6
+STEPS, STEPS_PER_RUN = 12, 6
 LEAST_R2, MOST_MEMORY = 0.98, 1.1
 CODE = """
 from pathlib import Path
@@ -78,10 +78,8 @@ told(extraction=extracted - begun, training=time.process_time() - extracted)
 """
 
 
-def measure(study: Path, sizes: dict[str, int], place: Path) -> dict[str, float]:
+def measure(study: Path, *, steps: int, film: bool, place: Path) -> dict[str, float]:
     """Seconds and private bytes of extraction and training, by a process of its own with an empty cache."""
-    steps = STEPS_OF_ONE_RUN if sizes["runs"] == 1 else STEPS_PER_RUN * sizes["runs"]
-    film = bool(sizes.get("minutes"))
     with tempfile.TemporaryDirectory(dir=place) as folder:
         asked: dict[str, Any] = {"study": str(study.parent), "film": film, "steps": steps}
         asked |= {"mask": str(study.parent / "mask.nii"), "out": f"{folder}/run"}
@@ -97,7 +95,9 @@ def series(name: str, repeats: int, place: Path) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(dir=place) as folder:
         asked = [{**base, what: n} for n in sizes]
         studies = [made(a, Path(folder) / f"study-{k}") for k, a in enumerate(asked)]
-        rounds = [[measure(s, a, place) for s, a in zip(studies, asked, strict=True)] for _ in range(repeats)]
+        steps = [STEPS_PER_RUN * n if what == "runs" else STEPS for n in sizes]
+        cells = list(zip(studies, steps, strict=True))
+        rounds = [[measure(s, steps=k, film=base is FILM, place=place) for s, k in cells] for _ in range(repeats)]
     rows = []
     for n, found in zip(sizes, zip(*rounds, strict=True), strict=True):
         row = {k: (max if k.endswith("_bytes") else min)(f[k] for f in found) for k in found[0]}

@@ -12,13 +12,14 @@ import torch
 from giblet.api.request import Request, registry_of_run
 from giblet.cli.main import main
 from giblet.data.study import load_study
+from giblet.model import placed
 from giblet.pipeline import cost
 from giblet.pipeline.cost import Costs, StageCost, training_costs
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.train import train_trunk
 from giblet.training import TrunkTask
-from giblet.training.footprint import Living, bytes_of, footprint
+from giblet.training.footprint import Living, bytes_of, bytes_read, footprint
 from torch import nn
 
 T, V, MEGA = 260, 30, 10**6
@@ -51,9 +52,11 @@ class Product:
     def parameter_groups(self):
         return [{"params": list(self.module.parameters())}]
 
-    def loss(self, step, share):
-        x = torch.ones(50, 20, device=self.module.weight.device)
-        return self.module(x).relu().sum()
+    def read(self, step, share):
+        return [np.ones((50 // share.count, 20), np.float32)]
+
+    def loss(self, batch):
+        return self.module(placed(batch[0], self.module)).relu().sum()
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -65,6 +68,10 @@ def test_a_step_is_counted_by_hand(device):
     assert found.flops == 2 * 2 * 50 * 20 * 10
     kept = 4 * (1000 + 500 + 500)
     assert kept <= found.passing + found.gradients <= kept + 4 * 500 + 2 * 800
+
+
+def test_what_readers_hold_is_counted_by_hand():
+    assert [bytes_read(Product("cpu"), parts) for parts in (1, 2)] == [4 * 50 * 20, 4 * 25 * 20]
 
 
 def hollow(model):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from giblet.config import RunConfig
+from giblet.config import RunConfig, TrainConfig
 from giblet.data.study import load_study
 from giblet.errors import ConfigError, DataError
 from giblet.pipeline.run import open_run
@@ -46,6 +46,16 @@ def test_a_folder_with_features_alone_is_open_to_any_run(study, tmp_path):
     other = replace(study, scans=tuple(replace(s, offset_s=Fraction(12)) for s in study.scans))
     open_run(tmp_path / "out", other, RunConfig(seed=3), INPUTS)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["seed"] == 3
+
+
+def test_how_a_machine_computes_a_step_makes_no_other_run(study, tmp_path):
+    """Whoever runs out of memory, or goes on elsewhere, may change it; what a step is, not."""
+    reopened(study, tmp_path / "out")
+    ways = {"accumulate": 4, "device": "cuda", "parallel": "fsdp", "readers": 0, "recompute": True, "save_every_s": 1.0}
+    for name, value in ways.items():
+        open_run(tmp_path / "out", study, RunConfig(train=TrainConfig(**{name: value})), INPUTS)
+    with pytest.raises(ConfigError, match="holds another run"):
+        open_run(tmp_path / "out", study, RunConfig(train=TrainConfig(windows=3)), INPUTS)
 
 
 @pytest.mark.parametrize(

@@ -78,16 +78,29 @@ def test_resume_is_bit_equal_with_all_of_them(build, world, quick_config, tmp_pa
         if step == stop:
             raise StopError
 
+    rows, broken = [], []
     whole = decoder_task(build, world, config)
-    fit(whole, schedule, tmp_path / "whole.pt", quiet, quiet)
+    fit(whole, schedule, tmp_path / "whole.pt", rows.append, quiet)
     for progress in (breaks, quiet):
         again = decoder_task(build, world, config)
         try:
-            fit(again, schedule, tmp_path / "broken.pt", quiet, progress)
+            fit(again, schedule, tmp_path / "broken.pt", broken.append, progress)
         except StopError:
             torch.manual_seed(12345)
-    a, b = whole.module.state_dict(), again.module.state_dict()
+    a, b = (checkpoint.load(checkpoint.newest(tmp_path / name))[0] for name in ("whole.pt", "broken.pt"))
     assert all(torch.equal(a[k], b[k]) for k in a)
+    alike = ("step", "train", "validation", "gradients", "scales")
+    assert [[r[k] for k in alike] for r in broken] == [[r[k] for k in alike] for r in rows]
+
+
+def test_all_that_a_stage_trains_is_in_training_mode_from_its_first_step_on(build, world, quick_config, tmp_path):
+    """Predicting scans before it, and judging within it, leave networks in the mode that drops nothing."""
+    task, modes = decoder_task(build, world, quick_config), []
+    task.model.eval()
+    loss = task.loss
+    task.loss = lambda batch: modes.append(all(m.training for m in task.module.modules())) or loss(batch)
+    fit(task, Schedule(12, 1e-2, 1.0, 99, 5, 0), tmp_path, quiet, quiet)
+    assert modes == [True] * 12
 
 
 def test_gradient_norms_are_those_of_the_losses():

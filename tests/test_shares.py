@@ -1,5 +1,6 @@
 """A step in shares: whatever the number of processes, their losses and gradients add up to the step's."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from giblet.nn import Dropout
 from giblet.nn.dropout import rows_of_batch
 from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, checkpoint, fit
 from giblet.training.balance import Losses
+from giblet.training.batch import each_array
 from giblet.training.engine import step_seed
 from giblet.training.front_ends import training_parts
 from giblet.training.share import WHOLE, Share, own_draws
@@ -149,6 +151,45 @@ def test_scores_of_shares_add_up(tasks, stage):
     if isinstance(whole, dict):
         whole, parts = whole["text"], [part["text"] for part in parts]
     assert sum(parts) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["front end", "trunk", "decoders"])
+def test_what_is_read_draws_nothing_from_torch_and_knows_no_weights(tasks, stage):
+    task = tasks(augment=0.2)[stage]
+
+    def read():
+        found = []
+        each_array(task.read(2, Share(1, 3)), found.append)
+        return found
+
+    before, first = torch.get_rng_state(), read()
+    assert torch.equal(torch.get_rng_state(), before)
+    for p in task.module.parameters():
+        torch.nn.init.zeros_(p)
+    assert first
+    assert all(np.array_equal(a, b) for a, b in zip(first, read(), strict=True))
+
+
+@pytest.mark.parametrize("stage", ["front end", "trunk", "decoders"])
+def test_readers_change_no_bit_also_where_a_stage_goes_on(tasks, stage, tmp_path):
+    def stop_at_7(name, step, total):
+        if step == 7:
+            raise KeyboardInterrupt
+
+    def trained(folder, *ways):
+        rows = []
+        for readers, progress in ways:
+            task = tasks()[stage]
+            times = Schedule(10, 1e-3, 1.0, 99, 5, 0, accumulate=2, readers=readers, save_every_s=0.0)
+            with suppress(KeyboardInterrupt):
+                fit(task, times, tmp_path / folder, rows.append, progress)
+        return [(r["step"], r["train"], r["validation"]) for r in rows], task.module.state_dict()
+
+    rows, weights = trained("in turn", (0, silent))
+    for folder, ways in {"one": [(1, silent)], "broken": [(3, stop_at_7), (2, silent)]}.items():
+        others, theirs = trained(folder, *ways)
+        assert others == rows
+        assert all(torch.equal(weights[k], theirs[k]) for k in weights)
 
 
 def test_every_share_validates_in_as_many_batches(tasks, monkeypatch):

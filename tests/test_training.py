@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_a_signal_saves_behind_the_step_and_stops(build, world, quick_config, tm
 @pytest.mark.parametrize("step", [10, 20])
 def test_a_validation_that_is_due_waits_when_told_to_stop(build, world, quick_config, tmp_path, step):
     """A launcher kills who does not stop soon: the checkpoint comes first, the validation when the stage goes on."""
-    times = replace(schedule(quick_config, 20), validate_every=10)
+    times = replace(schedule(quick_config, 20), validate_every=10, save_every_s=1e6)
 
     def trained(folder, progress, rows):
         model, codes, _ = build(world, quick_config)
@@ -145,7 +146,15 @@ def test_a_validation_that_is_due_waits_when_told_to_stop(build, world, quick_co
         trained("broken", told, before)
     assert checkpoint.newest(tmp_path / "broken").name == f"step-{step:08}"
     assert [r["step"] for r in before] == [s for s in (10, 20) if s < step]
-    again = trained("broken", quiet, after)
+
+    def cut_off(name, done, total):
+        if done == step + 1:
+            raise StopError
+
+    with pytest.raises(StopError) if step < 20 else nullcontext():
+        again = trained("broken", cut_off, after)
+    if step < 20:
+        again = trained("broken", quiet, after)
     assert all(torch.equal(weights[k], again[k]) for k in weights)
     alike = ("step", "train", "validation", "gradients")
     assert [[r[k] for k in alike] for r in before + after] == [[r[k] for k in alike] for r in whole]

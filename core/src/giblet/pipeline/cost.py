@@ -20,7 +20,7 @@ from giblet.pipeline.networks import build_model, build_nets
 from giblet.pipeline.prepare import Inputs
 from giblet.training import CompressorTask, DecoderTask, FrontEndTask, Task, TrunkTask
 from giblet.training.codes import fit_projection
-from giblet.training.footprint import bytes_of, footprint
+from giblet.training.footprint import bytes_of, bytes_read, footprint
 from giblet.types import Aligned
 
 ROWS = 512
@@ -34,8 +34,9 @@ class StageCost:
     """One stage: at most so many `steps`, `parameters` trained, floating-point operations a step, and bytes.
 
     `weights` are those of all networks, `copies` what is kept of them (the best so far, and where the trunk began),
-    `passing` activations and all else that comes and goes in a step or while it is judged. `step_s` are seconds of a
-    step, where one was taken. All is counted in float32, without what several processes or FSDP change.
+    `passing` activations, batches that are read ahead, and all else that comes and goes in a step or while it is
+    judged. `step_s` are seconds of a step, where one was taken. All is counted in float32, without what several
+    processes or FSDP change.
     """
 
     stage: str
@@ -191,6 +192,7 @@ def _cost(task: Task, steps: int, weights: int, model: Model, config: RunConfig)
     best = bytes_of([task.module])
     copies = best * (2 if config.train.average else 1) + (bytes_of([model]) if isinstance(task, TrunkTask) else 0)
     passing = max(found.passing, best)  # while a score is judged, two copies of the best weights are there
+    passing += config.train.readers * bytes_read(task, config.train.accumulate)
     step_s = _seconds(task, config) if isinstance(task, FrontEndTask) else None
     held = (found.parameters, weights, copies, found.gradients, found.optimizer, passing, found.flops)
     return StageCost(task.name, steps, *held, step_s)

@@ -17,7 +17,7 @@ from giblet.pipeline.study_record import identity, record
 from giblet.pipeline.train import train
 from giblet.types import Progress
 
-MACHINE = frozenset({"accumulate", "device", "parallel", "recompute", "save_every_s"})
+MACHINE = frozenset({"accumulate", "device", "parallel", "readers", "recompute", "save_every_s"})
 """Settings of training that say how a machine computes and keeps a step, not what: a run may go on with others."""
 PACKAGES = ("giblet", "torch", "numpy", "nilearn", "av")
 

@@ -13,13 +13,16 @@ Read = Callable[[int, int], Any]
 class Ahead:
     """What a function of step and part reads, for steps from the first one asked for to the last, in order.
 
-    Each step has as many parts. As many batches as there are threads are read before they are asked for; without
-    threads, each is read when it is asked for. What a batch holds depends on step and part alone, whoever reads it.
+    Each step has as many parts. As many batches as there are threads, which call `begin` first, are read before they
+    are asked for; without threads, each is read when it is asked for. What a batch holds depends on step and part
+    alone, whoever reads it.
     """
 
-    def __init__(self, read: Read, parts: int, last: int, threads: int) -> None:
+    def __init__(
+        self, read: Read, parts: int, last: int, threads: int, begin: Callable[[], None] = lambda: None
+    ) -> None:
         self.read, self.parts, self.last = read, parts, last
-        self.pool = ThreadPoolExecutor(threads, "giblet-read") if threads else None
+        self.pool = ThreadPoolExecutor(threads, "giblet-read", begin) if threads else None
         self.threads, self.waiting = threads, deque[tuple[tuple[int, int], Future[Any]]]()
 
     def take(self, step: int, part: int) -> Any:
@@ -40,6 +43,7 @@ class Ahead:
         """Drop what nobody will ask for, and wait for what is being read."""
         if self.pool:
             self.pool.shutdown(cancel_futures=True)
+        self.waiting.clear()
 
     def _ask(self, pool: ThreadPoolExecutor, place: tuple[int, int]) -> None:
         self.waiting.append((place, pool.submit(self.read, *place)))

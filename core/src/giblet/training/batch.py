@@ -104,7 +104,7 @@ class DecoderBatch:
 
 
 def each_array(data: Data, change: Callable[[NDArray[Any]], Any]) -> Data:
-    """The same data with every array in it changed, in batches, mappings and sequences."""
+    """The same data with every array in it changed, in dataclasses, mappings and lists."""
     made: Any = data
     if isinstance(data, np.ndarray):
         made = change(data)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,7 +62,9 @@ class Engine:
 
     def __init__(self, schedule: Schedule, ranks: Ranks, step: Step, net: nn.Module) -> None:
         self.schedule, self.ranks, self.step, self.net, self.task = schedule, ranks, step, net, step.task
-        self.ahead = Ahead(self._read, schedule.accumulate, schedule.last, schedule.readers)
+        share = partial(share_of, ranks, schedule.accumulate)
+        read = partial(read_batch, self.task, share, pin=schedule.device == "cuda")
+        self.ahead = Ahead(read, schedule.accumulate, schedule.last, schedule.readers, own_device(schedule.device))
 
     def backward(self, step: int, scales: Mapping[str, float], *, measure: bool) -> tuple[float, dict[str, float]]:
         """Gradients of a step, left in the parameters.
@@ -89,11 +92,6 @@ class Engine:
             found = self.net(batch)
         return replace(self.step.found, parts={name: loss.float() for name, loss in found.items()})
 
-    def _read(self, step: int, part: int) -> Any:
-        parts = self.schedule.accumulate
-        batch = self.task.read(step, Share(self.ranks.rank * parts + part, self.ranks.world * parts))
-        return each_array(batch, pinned) if self.schedule.device == "cuda" else batch
-
     def _in_turn(self, *, last: bool) -> AbstractContextManager[None]:
         """Ranks exchange gradients once a step, behind the last part."""
         if isinstance(self.net, FSDPModule):
@@ -110,6 +108,22 @@ class Engine:
             return self.ranks.totals(score)[0], {}
         parts = dict(zip(score, self.ranks.totals(*score.values()), strict=True))
         return sum(parts.values()) / len(parts), parts
+
+
+def share_of(ranks: Ranks, parts: int, part: int) -> Share:
+    """Part `part` of a rank's share of a step."""
+    return Share(ranks.rank * parts + part, ranks.world * parts)
+
+
+def read_batch(task: Task, share: Callable[[int], Share], step: int, part: int, *, pin: bool) -> Any:
+    """What a part of a step is made of; in pinned memory where a GPU will read it."""
+    batch = task.read(step, share(part))
+    return each_array(batch, pinned) if pin else batch
+
+
+def own_device(device: str) -> Callable[[], None]:
+    """What a thread calls first to use the same GPU as the thread that asks here."""
+    return partial(torch.cuda.set_device, torch.cuda.current_device()) if device == "cuda" else lambda: None
 
 
 def step_seed(seed: int, name: str, step: int) -> int:

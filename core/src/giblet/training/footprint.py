@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from giblet.training.balance import Losses
+from giblet.training.batch import each_array
 from giblet.training.share import Share
 from giblet.training.task import Task
 
@@ -95,6 +96,13 @@ def _backward(task: Task, share: Share) -> None:
             found.gradients()
         found = found.total({})
     found.backward()
+
+
+def bytes_read(task: Task, accumulate: int) -> int:
+    """What the batch of a part of a step takes, before it is on a device."""
+    sizes: list[int] = []
+    each_array(task.read(0, Share(0, accumulate)), lambda array: sizes.append(array.nbytes))
+    return sum(sizes)
 
 
 def tensors_of(module: nn.Module) -> list[Tensor]:

@@ -23,7 +23,7 @@ class State:
     """The engine, the best weights so far with their score and step, and how many validations were no better since.
 
     `judged` is the step behind which weights were validated last, `loss` the sum over the steps since then, and `norms`
-    the lengths of the gradients at the last step that measured them.
+    the lengths of the gradients of the last step, if it measured them.
     """
 
     module: nn.Module

@@ -72,14 +72,18 @@ def fit(task: Task, schedule: Schedule, folder: Path, log: Log, progress: Progre
 def _loop(engine: Engine, state: State, folder: Path, log: Log, progress: Progress, heard: Callable[[], int]) -> None:
     """Step, validate and save until the stage is done.
 
-    Told to stop, it saves behind the step; a validation that was due there comes first when the stage goes on.
+    Told to stop, it saves behind the step. A validation that was due there is made, and saved, when the stage goes on.
     """
     task, schedule, last = engine.task, engine.schedule, engine.schedule.last
     saved = started = time.monotonic()
+    task.module.train()
     progress(task.name, state.step, last)
     while _validates(schedule, state) or not _ended(schedule, state):
-        told = due = 0.0
-        if not _validates(schedule, state):
+        told, due = 0.0, 1.0
+        if _validates(schedule, state):  # due where the stage was told to stop
+            if engine.ranks.totals(bool(heard()))[0]:
+                raise _stopped(heard)
+        else:
             part, state.norms = advance(engine, state, measure=_is_validated(schedule, state.step + 1))
             late = time.monotonic() - saved > schedule.save_every_s
             loss, told, due = engine.ranks.totals(part, bool(heard()), late)
@@ -95,10 +99,15 @@ def _loop(engine: Engine, state: State, folder: Path, log: Log, progress: Progre
             state.save(folder)
             saved = time.monotonic()
         if told:
-            raise Stopped(heard() or signal.SIGTERM)
+            raise _stopped(heard)
     if engine.ranks.totals(bool(heard()))[0]:  # while the last step was judged and saved
-        raise Stopped(heard() or signal.SIGTERM)
+        raise _stopped(heard)
     progress(task.name, last, last)
+
+
+def _stopped(heard: Callable[[], int]) -> Stopped:
+    """On a rank that heard nothing itself, another one was told."""
+    return Stopped(heard() or signal.SIGTERM)
 
 
 def _ended(schedule: Schedule, state: State) -> bool:
@@ -118,8 +127,6 @@ def advance(engine: Engine, state: State, *, measure: bool) -> tuple[float, dict
     """One step: this rank's part of its loss and, if measured, the length of each loss's gradient."""
     schedule, name = engine.schedule, engine.task.name
     balances = schedule.balance and state.step % BALANCE_EVERY == 0
-    if not engine.task.module.training:  # as validation leaves it; to set it walks through all modules
-        engine.task.module.train()
     state.optimizer.zero_grad()
     part, norms = engine.backward(state.step, state.scales, measure=measure or balances)
     length = torch.nn.utils.clip_grad_norm_(state.parameters, schedule.clip)
@@ -138,6 +145,7 @@ def judged(engine: Engine, state: State) -> tuple[float | None, dict[str, float]
             state.judge(-float(state.step))
             return None, {}
         score, parts = engine.validate()
+        engine.task.module.train()
         if not math.isfinite(score):
             name = engine.task.name
             raise GibletError(f"{name}: the validation loss is {score} at step {state.step}; lower -o train.lr")
