@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from fractions import Fraction
 
 import numpy as np
@@ -30,13 +29,6 @@ def _not_the_users_cache(tmp_path_factory):
 def _own_cache(tmp_path, monkeypatch):
     """No test reads or fills the user's cache of features."""
     monkeypatch.setenv("GIBLET_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hears_ctrl_c():
-    """What tests start can be interrupted, even where a shell began the tests in the background and shut SIGINT off."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 TRS, VOXELS, PEOPLE = 260, 20, ("a", "b")

@@ -70,6 +70,15 @@ class Browser:
 
     def open(self, page: Path) -> None:
         self.send("Page.navigate", url=page.as_uri())
+        self._wait_for_load()
+
+    def reload(self) -> None:
+        """The same page again, by the process that holds it: another may not yet see what it keeps."""
+        self.events.clear()
+        self.send("Page.reload")
+        self._wait_for_load()
+
+    def _wait_for_load(self) -> None:
         while not any(e["method"] == "Page.loadEventFired" for e in self.events):
             self.receive()
 

@@ -39,11 +39,6 @@ def press(page: Browser, keys: str) -> None:
         page.press((key, ord(key.upper()), key))
 
 
-def reopen(page: Browser, path: Path) -> None:
-    page.events.clear()
-    page.open(path)
-
-
 def say(page: Browser, letter: str) -> None:
     press(page, "abx" + ("1" if letter == "A" else "2"))
 
@@ -62,13 +57,13 @@ SAVED = """(() => { const texts = []; const old = URL.createObjectURL; URL.creat
   URL.createObjectURL = old; return texts[0]; })()"""
 
 
-def test_a_test_is_taken_by_keyboard_kept_counted_and_saved(page: Browser, test_page: Path) -> None:
+def test_a_test_is_taken_by_keyboard_kept_counted_and_saved(page: Browser) -> None:
     right = answers(page)
     wrong = {"A": "B", "B": "A"}
     for k, letter in enumerate(right[:3]):
         assert title(page) == f"Trial {k + 1} of {TRIALS}"
         say(page, letter)
-    reopen(page, test_page)
+    page.reload()
     assert title(page) == f"Trial 4 of {TRIALS}"
     for letter in right[3:5]:
         say(page, letter)
@@ -117,13 +112,13 @@ def test_an_answer_must_wait_until_all_three_were_heard(page: Browser) -> None:
     assert page.run("player.paused")
 
 
-def test_who_begins_again_begins_at_the_first_trial(page: Browser, test_page: Path) -> None:
+def test_who_begins_again_begins_at_the_first_trial(page: Browser) -> None:
     for letter in answers(page):
         say(page, letter)
     page.run("window.confirm = () => true")
     page.run("document.querySelector('#again').click()")
     assert title(page) == f"Trial 1 of {TRIALS}"
-    reopen(page, test_page)
+    page.reload()
     assert title(page) == f"Trial 1 of {TRIALS}"
 
 
