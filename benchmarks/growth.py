@@ -12,10 +12,11 @@ training of trunk and decoders with the preset `compact`. Memory is what the pro
 
 TRs grow by runs of 400, with 6 steps of training for each run: the data are gone through as often, however many there
 are. And they grow within a single run, with 12 steps whatever its length, as `train.trunk_steps` sets them: a step
-passes through the whole run. (With steps for each TR there, time would grow with the square.) What grows is fitted by a
-line, t = a + b n; `bend` is the share of the largest time that the square makes up in the parabola that fits best.
-Bars: time of extraction in TRs and in film, and of training in TRs, is a line (R2 at least 0.98), and ten times the
-film takes at most 1.1 times the memory.
+passes through the whole run. (With steps for each TR there, time would grow with the square. The row begins at 800 TRs,
+for a step takes 512 training TRs to the heads, which fewer do not fill.) What grows is fitted by a line, t = a + b n;
+`bend` is the share of the largest time that the square makes up in the parabola that fits best. Bars: time of
+extraction in TRs and in film, and of training in TRs, is a line (R2 at least 0.98), and ten times the film takes at
+most 1.1 times the memory.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ BASE = {"runs": 1, "trs": 400, "voxels": 1000, "people": 4}
 FILM = {"runs": 1, "trs": 0, "voxels": 0, "people": 0}
 GROWTH: dict[str, tuple[str, dict[str, int], list[int]]] = {
     "TRs in runs of 400": ("runs", BASE, [1, 2, 4, 6]),
-    "TRs of one run": ("trs", BASE, [400, 800, 1600, 2400]),
+    "TRs of one run": ("trs", BASE, [800, 1200, 1600, 2400]),
     "voxels": ("voxels", BASE, [1000, 2000, 4000, 8000]),
     "people": ("people", BASE, [2, 4, 8, 16]),
     "minutes of film": ("minutes", FILM, [1, 2, 5, 10]),
