@@ -7,7 +7,8 @@ Scans are noise on the disk (11 GB as the float32 that training reads); people b
 the scans of these. A few steps of each stage are trained with the preset `compact`, heads of rank 16, and each step in
 eight parts. The process may hold 4 GB of its own (RLIMIT_DATA): one byte more, and it is refused. `private` is what it
 held at its peak in each stage (RssAnon), `resident` all that was in memory, with pages of mapped files, which the
-system drops when others need the room. Bar: it comes to its end. All files are deleted at the end.
+system drops when others need the room. Batches are read in turn (`train.readers=0`), for a reader holds one more.
+Bar: it comes to its end. All files are deleted at the end.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ told()
 def settings(study: Path, steps: int, rank: int, parts: int) -> dict[str, Any]:
     """What differs from the defaults."""
     some = dict.fromkeys(("front_end_steps", "trunk_steps", "decoder_steps", "validate_every"), steps)
-    train = {**some, "trunk_validate_every": steps, "accumulate": parts}
+    train = {**some, "trunk_validate_every": steps, "accumulate": parts, "readers": 0}
     return {"fmri": {"mask": str(study.parent / "mask.nii"), "head_rank": rank}, "train": train}
 
 
