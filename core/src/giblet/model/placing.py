@@ -23,11 +23,14 @@ def placed(array: Host, module: nn.Module) -> Tensor:
 
     What is pinned is copied to a GPU while the GPU computes.
     """
-    if not isinstance(array, Tensor):
-        array = torch.from_numpy(array if array.flags.writeable else array.copy())
-    return array.to(device_of(module), non_blocking=True)
+    tensor = array if isinstance(array, Tensor) else _tensor(array)
+    return tensor.to(device_of(module), non_blocking=True)
 
 
 def pinned(array: NDArray[Any]) -> Tensor:
     """An array in memory that a GPU can read by itself."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).pin_memory()
+    return _tensor(array).pin_memory()
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
