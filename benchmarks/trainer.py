@@ -145,8 +145,7 @@ def stages(inputs: Inputs, config: RunConfig) -> dict[str, Loops]:
     for n in nets:
         task = FrontEndTask(n, losses[n.name], inputs.timelines, config)
         found[task.name] = Loops(task, bare_front_end(task), config, t.lr)
-    summaries = {k: m.summary for k, m in inputs.modalities.items()}
-    codes = compute_codes(inputs.timelines, nets, summaries, config.model, silent)
+    codes = compute_codes(inputs.timelines, nets, inputs.modalities, config.model, silent)
     model = build_model(blueprint, nets, codes, config)
     trunk = TrunkTask(model, codes, inputs.timelines, config)
     found["trunk"] = Loops(trunk, bare_trunk(trunk), config, t.trunk_lr)

@@ -282,8 +282,7 @@ def assembled(world, config, path):
     """Model, codes and nets of a preset, its middle fitted."""
     plan = blueprint(world)
     nets = build_nets(plan, config)
-    summaries = {k: m.summary for k, m in plan.modalities.items()}
-    codes = compute_codes([world], nets, summaries, config.model, quiet)
+    codes = compute_codes([world], nets, plan.modalities, config.model, quiet)
     model = build_model(plan, nets, codes, config)
     path.mkdir(exist_ok=True)
     (path / "checkpoints").mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """Averaged weights, balanced losses, augmentation, shrinkage, and how far the reconstruction gradient reaches."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,7 +254,8 @@ def test_augmentation_touches_neither_validation_nor_targets(build, world, quick
 def test_scans_are_read_back_to_code_and_summary_and_only_the_code_is_decoded(world, quick_config, build):
     nets = [replace(build(world, quick_config)[2][0], plain=True)]
     summary = np.random.default_rng(0).standard_normal((len(world.scans["a"]), 3))
-    codes = compute_codes([world], nets, {"text": lambda _: summary}, quick_config.model, quiet)
+    plain = SimpleNamespace(summary=lambda _: summary, summary_groups=lambda columns: [columns])
+    codes = compute_codes([world], nets, {"text": plain}, quick_config.model, quiet)
     target, projection = codes.targets[0]["text"], codes.projections["text"]
     assert [target[:, c].shape[1] for c in projection.parts] == [6, 3]
     assert np.square(target[world.trs("train"), 6:]).mean() == pytest.approx(1.0, abs=1e-5)

@@ -212,6 +212,11 @@ class Short(Good):
         return super().summary(aligned)[1:]
 
 
+class Ungrouped(Good):
+    def summary_groups(self, columns):
+        return [columns - 1]
+
+
 class Empty(Good):
     round_trip = None
 
@@ -372,6 +377,7 @@ MUTANTS = [
     (WritingAlign, "inputs_are_left_alone", "align writes into its input", [ALIGN, SHIFT]),
     (Flat, "summary_contract", "summary must be [T, P], not (4,)", []),
     (Short, "summary_contract", "summary has 3 rows for 4 TRs", []),
+    (Ungrouped, "summary_contract", "which do not add up to the", []),
     (Empty, "reconstruct_writes_a_file", "made.txt is empty", []),
     (Gone, "reconstruct_writes_a_file", "reconstruct wrote no file made.txt", []),
     (Renamed, "reconstruct_writes_a_file", "reconstruct wrote mine.txt; put a suffix to", []),

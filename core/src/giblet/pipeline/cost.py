@@ -19,7 +19,7 @@ from giblet.pipeline.blueprint import Blueprint, blueprint_of
 from giblet.pipeline.networks import build_model, build_nets
 from giblet.pipeline.prepare import Inputs
 from giblet.training import CompressorTask, DecoderTask, FrontEndTask, Task, TrunkTask
-from giblet.training.codes import fit_projection
+from giblet.training.codes import fit_projection, groups_of
 from giblet.training.footprint import bytes_of, bytes_read, footprint
 from giblet.types import Aligned
 
@@ -129,7 +129,8 @@ def noise_codes(nets: Sequence[ModalityNets], inputs: Inputs, config: RunConfig)
         code = rng.standard_normal((rows, n.width)).astype(np.float32)
         width = None if n.frozen and not n.plain else _summary_width(inputs, n.name)
         summary = None if width is None else rng.standard_normal((rows, width)).astype(np.float32)
-        codes.projections[n.name] = p = fit_projection([(code, summary)], [np.arange(rows)], config.model)
+        groups = groups_of([(code, summary)], inputs.modalities, n.name)
+        codes.projections[n.name] = p = fit_projection([(code, summary)], [np.arange(rows)], config.model, groups)
         for i, t in enumerate(inputs.timelines):
             for table, columns in zip(
                 (codes.inputs, codes.targets, codes.summaries), (p.outputs, p.back, p.plain_outputs), strict=True

@@ -39,8 +39,7 @@ def predicted_scans(again: Reopened, film: Film, progress: Progress) -> dict[str
 
     There is a mean only where voxel v is the same place in everybody.
     """
-    summaries = {k: m.summary for k, m in again.modalities.items()}
-    codes = apply_codes([film.timeline], again.nets, summaries, again.projections, progress)
+    codes = apply_codes([film.timeline], again.nets, again.modalities, again.projections, progress)
     scans = dict(predict_scans(again.model, codes, [film.timeline])[0])
     if again.blueprint.pooled:
         scans[AVERAGE] = np.mean(list(scans.values()), axis=0)

@@ -173,8 +173,7 @@ def with_data(again: Reopened, study: Study, progress: Progress) -> ReopenedStud
     if inputs.described["split"] != again.split:
         raise DataError(f"the split of {again.run} cannot be drawn again with giblet {version('giblet')}; run again")
     inputs.described["notes"] += again.notes
-    summaries = {k: m.summary for k, m in again.modalities.items()}
-    codes = apply_codes(inputs.timelines, again.nets, summaries, again.projections, progress)
+    codes = apply_codes(inputs.timelines, again.nets, again.modalities, again.projections, progress)
     trained = Trained(again.model, again.nets, again.losses, codes)
     predicted = predict_scans(again.model, codes, inputs.timelines)
     reader = Reader(again.model, again.nets, again.losses, codes, inputs.timelines, predicted, again.config)

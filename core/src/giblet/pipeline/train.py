@@ -65,8 +65,7 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
                 task, Schedule.of(config, t.front_end_steps, t.lr), _checkpoint(folder, task.name), folder.log, progress
             )
     with folder.stage("codes"):
-        summaries = {k: m.summary for k, m in inputs.modalities.items()}
-        codes = compute_codes(inputs.timelines, nets, summaries, config.model, progress)
+        codes = compute_codes(inputs.timelines, nets, inputs.modalities, config.model, progress)
     Ranks.here().require_same("codes of the film", _number_of(codes))
     model = build_model(blueprint, nets, codes, config)
     first, *others = members_of(model)

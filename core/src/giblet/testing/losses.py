@@ -83,3 +83,6 @@ def check_summary_contract(case: Case) -> None:
     require(s.ndim == 2, f"summary must be [T, P], not {s.shape}")
     require(len(s) == case.grid.n_trs, f"summary has {len(s)} rows for {case.grid.n_trs} TRs")
     require(np.isfinite(s).all(), "summary must be finite; a TR without frames may have zeros")
+    groups = list(case.fitted.summary_groups(s.shape[1]))
+    whole = sum(groups) == s.shape[1] and min(groups, default=0) > 0
+    require(whole, f"summary_groups says {groups}, which do not add up to the {s.shape[1]} columns of summary")

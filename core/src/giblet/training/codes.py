@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,9 +16,21 @@ from giblet.model.projection import Fitted, components, standardised
 from giblet.types import Aligned, Array, Int, Progress
 
 Matrix = NDArray[np.float32]
-Summaries = Mapping[str, Callable[[Aligned], Array]]
 Encoded = tuple[Matrix, Matrix | None]
 """The code [T, W] and the summary [T, S] of a run; no summary where the features are their own code."""
+
+
+class Summarised(Protocol):
+    """A modality as far as its plain numbers go."""
+
+    def summary(self, aligned: Aligned) -> Array:
+        """The plain numbers of each TR, [T, S]."""
+
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """How many of its columns belong together, in order."""
+
+
+Summaries = Mapping[str, Summarised]
 
 
 def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
@@ -33,13 +46,16 @@ def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
 
 def encode_run(nets: ModalityNets, aligned: Aligned, summaries: Summaries) -> Encoded:
     """Code and summary of every TR of a run."""
-    summary = None if nets.frozen and not nets.plain else summaries[nets.name](aligned).astype(np.float32)
+    summary = None if nets.frozen and not nets.plain else summaries[nets.name].summary(aligned).astype(np.float32)
     return encode_all(nets, aligned), summary
 
 
-def fit_projection(encoded: Sequence[Encoded], trs: Sequence[Int], config: ModelConfig) -> Projection:
+def fit_projection(
+    encoded: Sequence[Encoded], trs: Sequence[Int], config: ModelConfig, groups: Sequence[int] = ()
+) -> Projection:
     """Learn scaling and components from the training TRs `trs` of each run.
 
+    The code and each of the `groups` of a summary's columns (one, if none are named) count alike among the components.
     With a few hundred of them, a brain cannot be fitted to more than a few dozen directions of each modality
     (32 by default, chosen on validation blocks of demo worlds).
     """
@@ -49,13 +65,24 @@ def fit_projection(encoded: Sequence[Encoded], trs: Sequence[Int], config: Model
     summary: dict[str, Fitted] = {}
     if raw := [s for _, s in encoded if s is not None]:
         rows = _stack(raw, trs)
-        summary = {"summary_centre": rows.mean(0), "summary_scale": rows.std(0)}
+        sizes = np.array(groups or [rows.shape[1]])
+        summary = {"summary_centre": rows.mean(0), "summary_scale": rows.std(0) * np.sqrt(np.repeat(sizes, sizes))}
         scaled = standardised(rows, summary["summary_centre"], summary["summary_scale"])
         summary["summary_basis"] = leading_components(scaled, config.summary_components)
-        joined = np.concatenate([joined, components(scaled, summary["summary_basis"])], 1)
+        plain = components(scaled, summary["summary_basis"])
+        joined = np.concatenate([joined, plain], 1)
+        weights = np.sqrt(np.repeat([1 / len(scale), len(sizes) / plain.shape[1]], [len(scale), plain.shape[1]]))
+    else:
+        weights = np.ones(joined.shape[1])
     whole = PRESETS[config.preset].reads == "features"
-    basis = None if whole else leading_components(joined, config.input_components)
+    basis = None if whole else leading_components(joined * weights, config.input_components) * weights
     return Projection(centre, scale, basis, **summary)
+
+
+def groups_of(encoded: Sequence[Encoded], summaries: Summaries, name: str) -> Sequence[int]:
+    """The groups of a modality's summary; none where its features are their own code."""
+    summary = encoded[0][1]
+    return () if summary is None else summaries[name].summary_groups(summary.shape[1])
 
 
 def leading_components(rows: Matrix, n: int) -> Fitted:
@@ -89,7 +116,7 @@ def compute_codes(
             progress("codes", k * len(timelines) + i, steps)
             encoded.append(encode_run(n, a, summaries))
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]
-        codes.projections[n.name] = fit_projection(encoded, trs, config)
+        codes.projections[n.name] = fit_projection(encoded, trs, config, groups_of(encoded, summaries, n.name))
         for i, (a, e) in enumerate(zip(aligned, encoded, strict=True)):
             codes.put(i, n.name, *e, a.valid)
     progress("codes", steps, steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -92,10 +92,16 @@ class VideoModality(Modality):
         return frame_loss(prediction, target)
 
     def summary(self, aligned: Aligned) -> Array:
-        """Luma at 16x9 (mean, SD), frame-difference energy, colour, contrast: [T, 436] float32."""
+        """Brightness and its change, colour, contrast, speed, orientation and scale: [T, 636] float32."""
         from giblet.video.summary import film_summary
 
         return film_summary(aligned)
+
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """Maps, colour, the picture as a whole, and maps of orientation."""
+        from giblet.video.summary import GROUPS
+
+        return GROUPS
 
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write the frames as an mp4 at their mean rate."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -129,6 +129,13 @@ class AudioEncodec(Modality):
 
         found = np.concatenate([moments(slice(at, at + 64)) for at in range(0, aligned.grid.n_trs, 64)])
         return np.concatenate([found, tr_rhythms(aligned, float(way.codec.rate_hz / way.codec.frame_samples))], 1)
+
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """Means of the latents, their SDs, and the rhythm."""
+        from giblet_audio_encodec.rhythm import COLUMNS, WAVES
+
+        latents = (columns - WAVES - COLUMNS) // 2
+        return [latents, latents, WAVES + COLUMNS]
 
     @property
     def how(self) -> str:

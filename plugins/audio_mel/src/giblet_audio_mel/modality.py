@@ -175,6 +175,14 @@ class AudioMel(Modality):
         slices = (slice(start, start + 64) for start in range(0, aligned.grid.n_trs, 64))
         return np.concatenate([band_summary(*aligned.rows(s), self.hop / self.rate_hz) for s in slices])
 
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """Means of bands, their SDs, and rhythm; of other features one group."""
+        from giblet_audio_mel.features import SUMMARY_BANDS
+
+        if self.features != "mel":
+            return super().summary_groups(columns)
+        return [SUMMARY_BANDS, SUMMARY_BANDS, columns - 2 * SUMMARY_BANDS]
+
     @property
     def how(self) -> str:
         """What makes sound of the features, or that nothing does."""

@@ -123,8 +123,12 @@ class Video2DCNN(VideoModality):
         return super().loss(prediction, target)
 
     def summary(self, aligned: Aligned) -> Array:
-        """Luma at 16x9 (mean, SD), frame-difference energy, colour, contrast; of features their mean and SD."""
+        """Of frames as of any film; of features their mean and SD."""
         return Modality.summary(self, aligned) if self.features == "resnet50" else super().summary(aligned)
+
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """Of frames as of any film; of features one."""
+        return [columns] if self.features == "resnet50" else super().summary_groups(columns)
 
     @property
     def how(self) -> str:
