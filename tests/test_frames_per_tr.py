@@ -102,7 +102,7 @@ def test_nothing_is_copied_and_the_nets_have_as_many_frames(name, tmp_path):
     rows, mask = aligned.rows(np.array([3, 1]))
     assert mask.all()
     np.testing.assert_array_equal(rows[1], values[aligned.places(slice(1, 2))])
-    assert film_summary(aligned).shape == (4, 636)
+    assert film_summary(aligned).shape == (4, 635)
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from giblet.config import ModelConfig
+from giblet.errors import DataError, PluginError
 from giblet.model import Projection
-from giblet.training.codes import fit_projection
+from giblet.training.codes import fit_projection, groups_of
 
 RNG = np.random.default_rng(0)
 CODE = RNG.standard_normal((40, 12)).astype(np.float32)
@@ -52,3 +55,28 @@ def test_code_and_summary_count_alike_among_the_components():
     inputs, _, _ = fit_projection([(code, rows)], [np.arange(300)], ModelConfig(input_components=2)).apply(code, rows)
     guess = inputs @ np.linalg.lstsq(inputs, rows, rcond=None)[0]
     assert np.square(guess).sum() / np.square(rows).sum() > 0.9
+
+
+def test_what_does_not_vary_takes_no_weight_from_what_does():
+    """Still columns of a group, and dead units of a code, count as if they were not there."""
+    rng = np.random.default_rng(3)
+    code, rows = (rng.standard_normal((300, n)).astype(np.float32) for n in (4, 6))
+    still = np.concatenate([rows[:, :3], np.ones((300, 50), np.float32), rows[:, 3:]], 1)
+    dead = np.concatenate([code, np.zeros((300, 60), np.float32)], 1)
+    config = ModelConfig(input_components=10)
+    plain = fit_projection([(code, rows)], [np.arange(300)], config, [3, 3]).apply(code, rows)[0]
+    padded = fit_projection([(dead, still)], [np.arange(300)], config, [53, 3]).apply(dead, still)[0]
+    np.testing.assert_allclose(np.abs(padded), np.abs(plain), atol=1e-3)
+
+
+def test_a_summary_of_another_width_is_refused():
+    found = fit_projection([(CODE, SUMMARY)], [np.arange(40)], ModelConfig())
+    with pytest.raises(DataError, match=r"has 4 columns, the model was trained on 5.*train again"):
+        found.apply(CODE, SUMMARY[:, :4])
+
+
+@pytest.mark.parametrize("groups", [[4], [], [0, 5], [6, -1], np.array([2, 2])])
+def test_groups_that_do_not_add_up_are_the_plugins_fault(groups):
+    plugin = SimpleNamespace(summary=None, summary_groups=lambda columns: groups)
+    with pytest.raises(PluginError, match=r"odd.summary_groups\(5\) is .* does not add up"):
+        groups_of(SUMMARY, {"odd": plugin}, "odd")

@@ -139,7 +139,7 @@ class Modality(BaseModel, ABC):
         return (prediction - target.to(prediction.dtype)).square().flatten(2).mean(-1)
 
     def summary(self, aligned: Aligned) -> Array:
-        """A few plain numbers a TR for the linear baselines, `[T, P]` float32. Default: mean and SD over the frames."""
+        """A few plain numbers a TR, `[T, P]` float32, for linear baselines and the trunk. Default: frames' mean and SD."""
         out = []
         for start in range(0, aligned.grid.n_trs, 32):
             values, mask = aligned.rows(slice(start, start + 32))
@@ -151,7 +151,8 @@ class Modality(BaseModel, ABC):
     def summary_groups(self, columns: int) -> Sequence[int]:
         """How many of the `columns` of `summary` belong together, group by group, in order. Default: one group.
 
-        Groups count alike, however many columns they have: one number for speed is not lost beside 400 for brightness.
+        Each group counts as much as the code does, however many columns it has: among the components that the trunk
+        reads, twenty numbers for a whole picture are not lost beside 400 for its places.
         """
         return [columns]
 

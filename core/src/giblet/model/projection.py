@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from giblet.errors import DataError
 from giblet.types import Float
 
 Matrix = NDArray[np.float32]
@@ -20,9 +21,9 @@ STILL = 1e-6
 class Projection:
     """What was learned of one modality on training TRs.
 
-    `centre` and `scale` [W] standardise the code. `summary_centre` and `summary_scale` [S] do so with the summary, and
-    `summary_basis` [P', S] takes its components; None where no summary is joined. `basis` [P, W + P'] takes the
-    components of both that the trunk reads; None where it reads the scaled code itself.
+    `centre` and `scale` [W] standardise the code. `summary_centre` and `summary_scale` [S] do so with the summary, each
+    group of its columns together, and `summary_basis` [P', S] takes its components; None where no summary is joined.
+    `basis` [P, W + P'] takes the components of both that the trunk reads; None where it reads the scaled code itself.
     """
 
     centre: Fitted
@@ -71,11 +72,22 @@ class Projection:
         return components(joined, self.basis), joined, plain
 
     def plain(self, summary: Matrix | None) -> Matrix:
-        """The leading components [T, P'] of a summary [T, S]."""
+        """The leading components [T, P'] of a summary [T, S].
+
+        Raises
+        ------
+        DataError
+            If the summary is not as wide as the one that they were fitted on.
+        """
         assert summary is not None
         assert self.summary_basis is not None
         assert self.summary_centre is not None
         assert self.summary_scale is not None
+        if summary.shape[1] != len(self.summary_centre):
+            raise DataError(
+                f"a summary has {summary.shape[1]} columns, the model was trained on {len(self.summary_centre)}; "
+                "the plugin has changed: train again"
+            )
         return components(standardised(summary, self.summary_centre, self.summary_scale), self.summary_basis)
 
     def summary(self, back: Matrix) -> Matrix | None:
@@ -99,8 +111,12 @@ class Projection:
 
 def standardised(rows: Float, centre: Fitted, scale: Fitted) -> Matrix:
     """[T, P] minus `centre` over `scale`, both [P]; columns that do not vary become 0."""
-    varies = scale > STILL * max(float(scale.max(initial=0)), 1e-12)
-    return ((rows - centre) / np.where(varies, scale, np.inf)).astype(np.float32)
+    return ((rows - centre) / np.where(varying(scale), scale, np.inf)).astype(np.float32)
+
+
+def varying(sd: Fitted) -> NDArray[np.bool_]:
+    """Which columns vary, from their SDs [P]."""
+    return np.asarray(sd > STILL * max(float(sd.max(initial=0)), 1e-12))
 
 
 def components(rows: Float, basis: Fitted) -> Matrix:

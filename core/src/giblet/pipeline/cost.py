@@ -129,7 +129,7 @@ def noise_codes(nets: Sequence[ModalityNets], inputs: Inputs, config: RunConfig)
         code = rng.standard_normal((rows, n.width)).astype(np.float32)
         width = None if n.frozen and not n.plain else _summary_width(inputs, n.name)
         summary = None if width is None else rng.standard_normal((rows, width)).astype(np.float32)
-        groups = groups_of([(code, summary)], inputs.modalities, n.name)
+        groups = groups_of(summary, inputs.modalities, n.name)
         codes.projections[n.name] = p = fit_projection([(code, summary)], [np.arange(rows)], config.model, groups)
         for i, t in enumerate(inputs.timelines):
             for table, columns in zip(

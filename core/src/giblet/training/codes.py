@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from giblet.config import ModelConfig
 from giblet.data.dataset import Timeline
+from giblet.errors import PluginError
 from giblet.model import PRESETS, Codes, ModalityNets, Projection
-from giblet.model.projection import Fitted, components, standardised
+from giblet.model.projection import Fitted, components, standardised, varying
 from giblet.types import Aligned, Array, Int, Progress
 
 Matrix = NDArray[np.float32]
@@ -30,7 +31,7 @@ class Summarised(Protocol):
         """How many of its columns belong together, in order."""
 
 
-Summaries = Mapping[str, Summarised]
+Modalities = Mapping[str, Summarised]
 
 
 def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
@@ -44,10 +45,28 @@ def encode_all(nets: ModalityNets, aligned: Aligned, batch: int = 32) -> Matrix:
     return np.concatenate(out).astype(np.float32)
 
 
-def encode_run(nets: ModalityNets, aligned: Aligned, summaries: Summaries) -> Encoded:
+def encode_run(nets: ModalityNets, aligned: Aligned, modalities: Modalities) -> Encoded:
     """Code and summary of every TR of a run."""
-    summary = None if nets.frozen and not nets.plain else summaries[nets.name].summary(aligned).astype(np.float32)
-    return encode_all(nets, aligned), summary
+    if nets.frozen and not nets.plain:
+        return encode_all(nets, aligned), None
+    return encode_all(nets, aligned), modalities[nets.name].summary(aligned).astype(np.float32)
+
+
+def groups_of(summary: Matrix | None, modalities: Modalities, name: str) -> Sequence[int]:
+    """The groups of a modality's summary [T, S]; none where its features are their own code.
+
+    Raises
+    ------
+    PluginError
+        If the groups do not add up to the columns.
+    """
+    if summary is None:
+        return []
+    columns = summary.shape[1]
+    groups = [int(n) for n in modalities[name].summary_groups(columns)]
+    if sum(groups) != columns or min(groups, default=0) < 1:
+        raise PluginError(f"{name}.summary_groups({columns}) is {groups}, which does not add up; correct the plugin")
+    return groups
 
 
 def fit_projection(
@@ -55,9 +74,9 @@ def fit_projection(
 ) -> Projection:
     """Learn scaling and components from the training TRs `trs` of each run.
 
-    The code and each of the `groups` of a summary's columns (one, if none are named) count alike among the components.
-    With a few hundred of them, a brain cannot be fitted to more than a few dozen directions of each modality
-    (32 by default, chosen on validation blocks of demo worlds).
+    The code, and each of the `groups` of a summary's columns (one, if none are named), have the same variance in all
+    before components are taken. With a few hundred TRs, a brain cannot be fitted to more than a few dozen directions of
+    each modality (32 by default, chosen on validation blocks of demo worlds).
     """
     codes = _stack([code for code, _ in encoded], trs)
     centre, scale = codes.mean(0), codes.std(0)
@@ -65,13 +84,14 @@ def fit_projection(
     summary: dict[str, Fitted] = {}
     if raw := [s for _, s in encoded if s is not None]:
         rows = _stack(raw, trs)
-        sizes = np.array(groups or [rows.shape[1]])
-        summary = {"summary_centre": rows.mean(0), "summary_scale": rows.std(0) * np.sqrt(np.repeat(sizes, sizes))}
+        summary = {"summary_centre": rows.mean(0), "summary_scale": group_scale(rows.std(0), groups or [rows.shape[1]])}
         scaled = standardised(rows, summary["summary_centre"], summary["summary_scale"])
         summary["summary_basis"] = leading_components(scaled, config.summary_components)
         plain = components(scaled, summary["summary_basis"])
+        weights = np.repeat(
+            [_weight(joined, 1.0), _weight(plain, _variance(scaled))], [joined.shape[1], plain.shape[1]]
+        )
         joined = np.concatenate([joined, plain], 1)
-        weights = np.sqrt(np.repeat([1 / len(scale), len(sizes) / plain.shape[1]], [len(scale), plain.shape[1]]))
     else:
         weights = np.ones(joined.shape[1])
     whole = PRESETS[config.preset].reads == "features"
@@ -79,10 +99,20 @@ def fit_projection(
     return Projection(centre, scale, basis, **summary)
 
 
-def groups_of(encoded: Sequence[Encoded], summaries: Summaries, name: str) -> Sequence[int]:
-    """The groups of a modality's summary; none where its features are their own code."""
-    summary = encoded[0][1]
-    return () if summary is None else summaries[name].summary_groups(summary.shape[1])
+def group_scale(sd: Fitted, groups: Sequence[int]) -> Fitted:
+    """What columns of these SDs are divided by, [S], so that each group has a variance of 1 in all."""
+    moving = np.split(varying(sd), np.cumsum(groups)[:-1])
+    return sd * np.concatenate([np.full(len(m), np.sqrt(max(m.sum(), 1))) for m in moving])
+
+
+def _variance(rows: Matrix) -> float:
+    """Of all columns [T, P] together, each centred."""
+    return float(np.square(rows, dtype=np.float64).sum(1).mean())
+
+
+def _weight(rows: Matrix, variance: float) -> float:
+    """What rows are multiplied by to have that variance in all."""
+    return float(np.sqrt(variance / (_variance(rows) or 1.0)))
 
 
 def leading_components(rows: Matrix, n: int) -> Fitted:
@@ -103,7 +133,7 @@ def _stack(rows: Sequence[Matrix], trs: Sequence[Int]) -> Fitted:
 def compute_codes(
     timelines: Sequence[Timeline],
     nets: Sequence[ModalityNets],
-    summaries: Summaries,
+    modalities: Modalities,
     config: ModelConfig,
     progress: Progress,
 ) -> Codes:
@@ -114,9 +144,9 @@ def compute_codes(
         aligned, encoded = [t.aligned[n.name] for t in timelines], []
         for i, a in enumerate(aligned):
             progress("codes", k * len(timelines) + i, steps)
-            encoded.append(encode_run(n, a, summaries))
+            encoded.append(encode_run(n, a, modalities))
         trs = [t.trs("train")[a.valid[t.trs("train")]] for t, a in zip(timelines, aligned, strict=True)]
-        codes.projections[n.name] = fit_projection(encoded, trs, config, groups_of(encoded, summaries, n.name))
+        codes.projections[n.name] = fit_projection(encoded, trs, config, groups_of(encoded[0][1], modalities, n.name))
         for i, (a, e) in enumerate(zip(aligned, encoded, strict=True)):
             codes.put(i, n.name, *e, a.valid)
     progress("codes", steps, steps)
@@ -126,7 +156,7 @@ def compute_codes(
 def apply_codes(
     timelines: Sequence[Timeline],
     nets: Sequence[ModalityNets],
-    summaries: Summaries,
+    modalities: Modalities,
     projections: Mapping[str, Projection],
     progress: Progress,
 ) -> Codes:
@@ -140,7 +170,7 @@ def apply_codes(
             progress("codes", k * len(timelines) + i, steps)
             if n.name in t.aligned:
                 a = t.aligned[n.name]
-                codes.put(i, n.name, *encode_run(n, a, summaries), a.valid)
+                codes.put(i, n.name, *encode_run(n, a, modalities), a.valid)
             else:
                 codes.absent(i, n.name, t.grid.n_trs)
     progress("codes", steps, steps)

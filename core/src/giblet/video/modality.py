@@ -92,16 +92,16 @@ class VideoModality(Modality):
         return frame_loss(prediction, target)
 
     def summary(self, aligned: Aligned) -> Array:
-        """Brightness and its change, colour, contrast, speed, orientation and scale: [T, 636] float32."""
+        """Brightness and its change, colour, contrast, orientation and scale: [T, 635] float32."""
         from giblet.video.summary import film_summary
 
         return film_summary(aligned)
 
     def summary_groups(self, columns: int) -> Sequence[int]:
-        """Maps, colour, the picture as a whole, and maps of orientation."""
+        """Maps, colour, the picture as a whole, and maps of orientation; of another summary one group."""
         from giblet.video.summary import GROUPS
 
-        return GROUPS
+        return GROUPS if columns == sum(GROUPS) else [columns]
 
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write the frames as an mp4 at their mean rate."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -112,6 +112,10 @@ class AudioStft(Modality):
         """Mean and SD over a TR of the power in 16 bands of equal width, in dB, [T, 32] float32."""
         slices = (slice(start, start + 64) for start in range(0, aligned.grid.n_trs, 64))
         return np.concatenate([_band_summary(*aligned.rows(s)) for s in slices])
+
+    def summary_groups(self, columns: int) -> Sequence[int]:
+        """Means and SDs."""
+        return [columns // 2, columns // 2]
 
     def reconstruct(self, features: Features, out: Path) -> Path:
         """Write `out`.wav in 32-bit floats: the sound to the sample, as long as it was where `n_samples` says so.

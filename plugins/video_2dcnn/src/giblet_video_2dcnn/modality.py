@@ -126,10 +126,6 @@ class Video2DCNN(VideoModality):
         """Of frames as of any film; of features their mean and SD."""
         return Modality.summary(self, aligned) if self.features == "resnet50" else super().summary(aligned)
 
-    def summary_groups(self, columns: int) -> Sequence[int]:
-        """Of frames as of any film; of features one."""
-        return [columns] if self.features == "resnet50" else super().summary_groups(columns)
-
     @property
     def how(self) -> str:
         """That features of ResNet-50 cannot be played."""
