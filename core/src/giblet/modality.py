@@ -139,7 +139,7 @@ class Modality(BaseModel, ABC):
         return (prediction - target.to(prediction.dtype)).square().flatten(2).mean(-1)
 
     def summary(self, aligned: Aligned) -> Array:
-        """A few plain numbers a TR, `[T, P]` float32, for linear baselines and the trunk. Default: frames' mean and SD."""
+        """A few plain numbers a TR for baselines and trunk, `[T, P]` float32. Default: mean and SD over the frames."""
         out = []
         for start in range(0, aligned.grid.n_trs, 32):
             values, mask = aligned.rows(slice(start, start + 32))
