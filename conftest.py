@@ -1,7 +1,13 @@
-"""Tests in several processes (`pytest -n`) share the processors; tests in the background can still be interrupted."""
+"""Tests in several processes share the processors; in the background they can be interrupted; none has a time limit."""
 
 import os
 import signal
+
+from hypothesis import settings
+
+# A machine that stands still for half a second makes no law wrong.
+settings.register_profile("giblet", deadline=None)
+settings.load_profile("giblet")
 
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
