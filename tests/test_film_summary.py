@@ -35,7 +35,7 @@ def test_a_grating_answers_in_its_own_filter(scale, orientation):
     assert inner(oriented_energy(picture[None])).argmax() == scale * ORIENTATIONS + orientation
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0, 6.28), st.floats(1, 100))
 def test_energy_does_not_hang_on_phase_and_is_that_of_a_grating(phase, contrast):
     """A quadrature pair gives contrast ** 2 of a grating of its own frequency, wherever the stripes lie."""

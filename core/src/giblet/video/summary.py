@@ -31,8 +31,8 @@ def film_summary(aligned: Aligned) -> Array:
       gradients, of oriented filters and, of each scale, of all orientations;
     - log energy of oriented filters in 3x5 cells.
 
-    Change is from frame to frame, so it grows with the time between them. Of frames of 90 rows and more pixels are left
-    out, 45 rows or a few more are read; for orientation they are averaged. Read TR by TR.
+    Change is from frame to frame, so it grows with the time between them. Of frames of 90 rows and more every
+    second pixel (third, and so on) is read, so that 45 to 89 rows are left; for orientation all are. Read TR by TR.
     """
     out = [_summary_row(aligned, t) for t in range(aligned.grid.n_trs)]
     return np.stack(out) if out else np.zeros((0, sum(GROUPS)), np.float32)
