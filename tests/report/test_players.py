@@ -38,6 +38,9 @@ def test_films_play_together_and_stop_by_keyboard(page: Browser) -> None:
 def test_films_are_searched_and_heard_by_keyboard(page: Browser) -> None:
     page.run(f"{FILMS}.forEach((v) => v.pause())")
     page.run("document.querySelector('.transport input').focus()")
+    for _ in range(5):
+        page.press(RIGHT)
+    assert page.wait(f"{FILMS}.every((v) => v.currentTime > 0) && document.querySelector('.transport input').value > 0")
     page.press(HOME)
     assert page.wait(f"{FILMS}.every((v) => v.currentTime === 0)")
     for _ in range(40):
