@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 from giblet.alignment import clean
-from giblet.data.demo.brain import TEST, Person, make_people
+from giblet.data.demo.brain import Person, make_people
 from giblet.data.demo.confounds import MOTION, TISSUE, draw_confounds, mix
-from giblet.data.demo.schedule import TR_S, stream
+from giblet.data.demo.schedule import TEST, TR_S, stream
 from giblet.data.demo.truth import correlation
 from giblet.data.demo.world import make_world
 from numpy.typing import NDArray

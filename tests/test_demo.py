@@ -17,7 +17,7 @@ from giblet.data.demo import make_demo
 from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.brain import hrf, make_people
 from giblet.data.demo.cleaning import clean_blocks
-from giblet.data.demo.schedule import BLOCKS, CAUSES, FPS_HZ, SPLIT
+from giblet.data.demo.schedule import CAUSES, FPS_HZ, Plan
 from giblet.data.demo.story import CLAUSES, sentences
 from giblet.data.demo.world import make_world, worst_r
 from giblet.errors import ConfigError
@@ -74,7 +74,7 @@ def test_study_file_names_files_that_exist(demo):
     assert all((demo / name).is_file() for name in named)
     assert len(study["scan"]) == 12
     assert len({s["subject"] for s in study["scan"]}) == 6
-    assert study["split"] == {run: [list(b) for b in blocks] for run, blocks in SPLIT.items()}
+    assert study["split"] == {run: [list(b) for b in blocks] for run, blocks in Plan().split.items()}
 
 
 @pytest.mark.slow
@@ -128,24 +128,47 @@ def test_atlas_has_names_and_half_of_it_is_quiet(demo):
     assert set(labels.network) == {"visual", "auditory", "language", "association", "quiet"}
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_processes_are_independent(seed):
-    names, latents = drawn(seed).latents()
+WORLDS = pytest.mark.parametrize(("seed", "films"), [(0, 2), (1, 2), (2, 2), (0, 5)])
+
+
+@WORLDS
+def test_processes_are_independent(seed, films):
+    names, latents = drawn(seed, films).latents()
+    assert latents.shape[:2] == (films, 320)
     assert worst_r(names, latents.reshape(-1, len(names))) < 0.1
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_every_level_recurs_in_every_block(seed):
-    world = drawn(seed)
+@WORLDS
+def test_every_level_recurs_in_every_block(seed, films):
+    world = drawn(seed, films)
     for cause in CAUSES:
-        for block in range(len(BLOCKS)):
+        for block in range(len(world.plan.blocks)):
             levels = world.level[cause.name][world.units.block == block]
             assert set(levels) == set(range(len(cause.levels))), (cause.name, block)
 
 
-def test_shots_and_sentences_fill_the_films(world):
-    units = world.units
-    for run in (0, 1):
+@pytest.mark.parametrize("films", [2, 3, 8])
+def test_one_film_is_tested_and_every_tr_is_in_one_block(films):
+    plan = Plan(films)
+    tested = {run: [label for label, _, _ in blocks if label != "train"] for run, blocks in plan.split.items()}
+    assert list(tested) == [f"run-{r + 1}" for r in range(films)]
+    assert {run for run, others in tested.items() if others} == {"run-2"}
+    assert tested["run-2"] == ["validation", "test"]
+    trs = sorted((run, tr) for run, first, last in plan.blocks for tr in range(first, last))
+    assert trs == [(run, tr) for run in range(films) for tr in range(320)]
+    assert plan.blocks[-1] == (1, 220, 320)
+
+
+def test_one_film_is_too_few(tmp_path):
+    with pytest.raises(ConfigError, match="1 films are too few for a demo; give at least 2"):
+        make_demo(tmp_path / "study", films=1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("films", [2, 5])
+def test_shots_and_sentences_fill_the_films(films):
+    units = drawn(0, films).units
+    for run in range(films):
         mine = units.run == run
         assert units.start[mine][0] == 0
         assert units.stop[mine][-1] == 6000
@@ -235,7 +258,7 @@ def test_cleaning_is_nilearns():
 
     x = np.random.default_rng(0).standard_normal((2, 320, 5)).cumsum(1)
     ours = clean_blocks(x)
-    for run, first, last in BLOCKS:
+    for run, first, last in Plan().blocks:
         slow = {"filter": "cosine", "high_pass": 1 / 128} if (last - first) * 1.5 >= 64 else {"filter": False}
         theirs = clean(x[run, first:last], t_r=1.5, standardize=None, **slow)
         assert np.allclose(ours[run, first:last], theirs, atol=1e-8)
@@ -352,6 +375,25 @@ def test_shifted_world_lags_by_that_much(no_films, tmp_path):
         total += [np.corrcoef(np.roll(signal[:320], lag)[20:-20], scan[20:-20])[0, 1] for lag in lags]
     assert lags[np.argmax(total)] * 1.5 == 15.0
     assert "offset_s = 0.0" in (folder / "study.toml").read_text()
+
+
+@pytest.mark.slow
+def test_more_films_are_more_runs_to_train_on(no_films, tmp_path):
+    toml = make_demo(tmp_path / "study", seed=1, films=3)
+    truth, study = json.loads((toml.parent / "truth.json").read_text()), tomllib.loads(toml.read_text())
+    assert truth["films"] == 3
+    assert truth["split"] == study["split"]
+    assert study["split"]["run-3"] == [["train", 0, 320]]
+    assert [s["name"] for s in study["stimulus"]] == ["run-1", "run-2", "run-3"]
+    assert len(study["scan"]) == 18
+    assert {len(series) for series in truth["signal"].values()} == {3 * 320}
+    for s in range(1, 7):
+        runs = [bold(toml.parent, s, f"run-{r}") for r in (1, 2, 3)]
+        assert all(run.shape == (320, len(truth["voxel_parcel"])) for run in runs)
+    heard = np.array(truth["subjects"]["sub-01"]["ceiling"]) > 0
+    assert truth["subjects"]["sub-01"]["mean"]["oracle_r"] == pytest.approx(
+        np.array(truth["subjects"]["sub-01"]["ceiling"])[heard].mean(), abs=0.02
+    )
 
 
 def test_refuses_a_folder_that_holds_something(tmp_path):

@@ -12,7 +12,7 @@ from giblet.alignment import clean
 from giblet.data.demo import bids
 from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.confounds import MOTION, TISSUE, draw_confounds, mix, of_scan
-from giblet.data.demo.schedule import BLOCKS, N_TRS, SPLIT, TR_S
+from giblet.data.demo.schedule import N_TRS, TR_S, Plan
 from giblet.errors import ConfigError
 from giblet.media import read_nuisance
 from nilearn.interfaces.fmriprep import load_confounds
@@ -20,7 +20,7 @@ from nilearn.interfaces.fmriprep import load_confounds
 ADDED = (*MOTION, *TISSUE)
 
 
-def plain_demo(folder, seed, null, shifted_s, progress):
+def plain_demo(folder, seed, null, shifted_s, progress, films=2):
     """What `make_demo` leaves, without films and with noise for scans."""
     folder.mkdir()
     atlas = make_atlas()
@@ -32,7 +32,7 @@ def plain_demo(folder, seed, null, shifted_s, progress):
             image = nibabel.Nifti1Image(scan, atlas.affine())
             image.header.set_zooms((12, 12, 12, TR_S))
             nibabel.save(image, folder / f"sub-{person:02d}_{run}_bold.nii")
-    (folder / "truth.json").write_text(json.dumps({"split": SPLIT, "seed": seed}))
+    (folder / "truth.json").write_text(json.dumps({"split": Plan().split, "seed": seed}))
     nibabel.save(
         nibabel.Nifti1Image(atlas.volume((atlas.parcel + 1).astype(np.int16)), atlas.affine()), folder / "atlas.nii"
     )
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
 def test_it_is_found_by_its_names(folder):
     study = study_from_bids(folder, "demo")
     assert (study.subjects, study.runs) == (("sub-01", "sub-02"), ("run-1", "run-2"))
-    assert study.split == SPLIT
+    assert study.split == Plan().split
     assert study.truth == folder / "truth.json"
     assert study.atlas.name == "tpl-MNI152NLin2009cAsym_atlas-demo_dseg.nii"
     assert study.labels.read_text() == make_atlas().table()
@@ -77,7 +77,7 @@ def test_what_was_added_leaves_again_block_by_block(folder, tmp_path):
     study = study_from_bids(folder)
     for r, run in enumerate(study.runs):
         scan = next(s for s in study.scans if (s.subject, s.run) == ("sub-02", run))
-        blocks = [slice(first, last) for at, first, last in BLOCKS if at == r]
+        blocks = [slice(first, last) for at, first, last in Plan().blocks if at == r]
         y, plain = (
             np.asarray(nibabel.load(p).dataobj)[make_atlas().mask][:50].T.astype(float)
             for p in (scan.bold, tmp_path / "plain" / f"sub-02_{run}_bold.nii")

@@ -165,9 +165,10 @@ def demo_study(
     null: bool = False,
     shifted_s: float = 0.0,
     bids: bool = False,
+    films: int = 2,
     quiet: bool = False,
 ) -> Study:
-    """The demo study in a folder: two films, annotations, six people's scans, an atlas, and a known truth.
+    """The demo study in a folder: films, annotations, six people's scans, an atlas, and a known truth.
 
     It is made unless the folder holds it already; the same seed makes the same files.
 
@@ -183,13 +184,15 @@ def demo_study(
         Make responses come this much too late, in seconds.
     bids
         Write it as a BIDS data set with fMRIPrep's derivatives, and with motion in the scans.
+    films
+        How many films of 8 min: the second is tested, all others train. Each number of them is another world.
     quiet
         Show no progress.
 
     Raises
     ------
     ConfigError
-        If the folder holds something else, or a demo of other arguments.
+        If the folder holds something else, or a demo of other arguments, or there are fewer than two films.
     DataError
         If `shifted_s` is not a time, or longer than a run.
     """
@@ -198,7 +201,7 @@ def demo_study(
     place = Path(folder)
     marker, read = ("dataset_description.json", study_from_bids) if bids else ("study.toml", load_study)
     if (place / marker).is_file() and (place / "truth.json").is_file():
-        _require_same(place, {"seed": seed, "null": null, "shifted_s": shifted_s})
+        _require_same(place, {"seed": seed, "null": null, "shifted_s": shifted_s, "films": films})
         return read(place)
     with progress_bars(quiet=quiet) as progress:
         begun = count()
@@ -208,6 +211,7 @@ def demo_study(
             null=null,
             shifted_s=shifted_s,
             progress=lambda what: progress("demo study", next(begun), DEMO_STEPS),
+            films=films,
         )
         progress("demo study", DEMO_STEPS, DEMO_STEPS)
     return read(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.brain import N_PEOPLE
 from giblet.data.demo.confounds import draw_confounds, mix, of_scan
-from giblet.data.demo.schedule import N_TRS, RUNS, TR_S, stream
+from giblet.data.demo.schedule import N_TRS, TR_S, Plan, stream
 from giblet.data.demo.write import make_demo, whole_folder
 from giblet.types import Array
 
@@ -28,6 +28,7 @@ def make_bids_demo(
     null: bool = False,
     shifted_s: float = 0.0,
     progress: Callable[[str], None] | None = None,
+    films: int = 2,
 ) -> Path:
     """Make the demo study as a BIDS data set, the same for the same seed, and return its folder.
 
@@ -41,12 +42,12 @@ def make_bids_demo(
     """
     with whole_folder(folder) as unfinished:
         plain = unfinished / "plain"
-        make_demo(plain, seed, null, shifted_s, progress)
+        make_demo(plain, seed, null, shifted_s, progress, films)
         _describe(unfinished)
-        _move_stimuli(plain, unfinished)
+        _move_stimuli(plain, unfinished, Plan(films).runs)
         for i in range(N_PEOPLE):
-            for r in range(len(RUNS)):
-                _write_run(plain, unfinished, i, r, seed)
+            for r, run in enumerate(Plan(films).runs):
+                _write_run(plain, unfinished, i, r, run, seed)
         shutil.rmtree(plain)
     return folder
 
@@ -58,9 +59,9 @@ def _describe(root: Path) -> None:
     _write_json(root / DERIVATIVES / "dataset_description.json", derived)
 
 
-def _move_stimuli(plain: Path, root: Path) -> None:
+def _move_stimuli(plain: Path, root: Path, runs: Sequence[str]) -> None:
     (root / "stimuli").mkdir()
-    for run in RUNS:
+    for run in runs:
         stim = _stim(run)
         (plain / f"{run}.mp4").rename(root / "stimuli" / f"{stim}_audiovideo.mp4")
         (plain / f"{run}_annotations.tsv").rename(root / "stimuli" / f"{stim}_annot-story_events.tsv")
@@ -74,11 +75,11 @@ def _stim(run: str) -> str:
     return f"stim-{run.replace('-', '')}"
 
 
-def _write_run(plain: Path, root: Path, person: int, r: int, seed: int) -> None:
+def _write_run(plain: Path, root: Path, person: int, r: int, run: str, seed: int) -> None:
     """One scan with its mask, confounds and events."""
     import nibabel
 
-    subject, run = f"sub-{person + 1:02d}", RUNS[r]
+    subject = f"sub-{person + 1:02d}"
     rng = stream(seed, "confounds", person, r)
     image = nibabel.load(plain / f"{subject}_{run}_bold.nii")
     table = draw_confounds(rng)

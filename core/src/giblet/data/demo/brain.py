@@ -9,7 +9,7 @@ import numpy as np
 from giblet.data.demo.atlas import Atlas, make_atlas
 from giblet.data.demo.cleaning import clean_blocks
 from giblet.data.demo.neurons import PROCESSES, UNITS, Populations, components, make_populations
-from giblet.data.demo.schedule import BLOCKS, N_TRS, RUNS, TR_S, Float64, stream
+from giblet.data.demo.schedule import N_TRS, TEST, TEST_RUN, TR_S, Float64, stream
 from giblet.data.demo.world import FINE_HZ, World
 
 N_PEOPLE = 6
@@ -17,8 +17,6 @@ PEAK_S = (4.3, 6.7)
 """From the earliest to the latest person; each is off by up to 0.3 s more, and each region by up to 1 s."""
 CEILING = (0.3, 0.7)
 SLICE_TIME_REF = 0.5
-TEST = slice(BLOCKS[-1][1], BLOCKS[-1][2])
-"""The test TRs of run 2."""
 
 
 def hrf(peak_s: float, length_s: float = 36.0) -> Float64:
@@ -40,9 +38,9 @@ def _glover(t: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class Person:
-    """One person: HRF peaks of the responsive parcels [R] in s, noiseless signal and noise, both [2 runs, T, V].
+    """One person: HRF peaks of the responsive parcels [R] in s, noiseless signal and noise, both [R runs, T, V].
 
-    `parts` is what each process alone would have caused, [2, T, V] by process; `signal` and `noise` add up to BOLD
+    `parts` is what each process alone would have caused, [R, T, V] by process; `signal` and `noise` add up to BOLD
     around each voxel's `baseline` [V]. `on_time` is the signal as it would be had nothing been shifted.
     """
 
@@ -55,7 +53,7 @@ class Person:
 
     @property
     def bold(self) -> Float64:
-        """What the scanner measures, [2 runs, T, V]."""
+        """What the scanner measures, [R runs, T, V]."""
         return self.baseline + self.signal + self.noise
 
 
@@ -96,40 +94,40 @@ def _person(
     }
     signal = parts.pop("all")
     on_time = _measure(atlas, everything["all"], tuning * gain[:, None], peak_s, 0.0) if shifted_s else signal
-    noise = _noise(rng, len(gain))
-    share = clean_blocks(signal)[1, TEST].var(0), clean_blocks(noise)[1, TEST].var(0)
+    noise = _noise(rng, len(signal), len(gain))
+    share = clean_blocks(signal)[TEST_RUN, TEST].var(0), clean_blocks(noise)[TEST_RUN, TEST].var(0)
     quiet = share[0] == 0
     scale = np.sqrt(np.where(quiet, gain**2, share[0]) * (1 / wanted**2 - 1) / share[1])
     return Person(peak_s, signal, on_time, parts, noise * scale, rng.uniform(800, 1200, len(gain)))
 
 
 def _measure(atlas: Atlas, fine: Float64, tuning: Float64, peak_s: Float64, shifted_s: float) -> Float64:
-    """Blur populations [2, n, R * 3] by each parcel's HRF, read them at each TR's middle, and mix them: [2, T, V]."""
+    """Blur populations [R, n, P * 3] by each parcel's HRF, read them at each TR's middle, and mix them: [R, T, V]."""
     from scipy.signal import fftconvolve
 
     times = (np.arange(N_TRS) + SLICE_TIME_REF) * TR_S - shifted_s
     clock = (np.arange(fine.shape[1]) + 0.5) / FINE_HZ
-    out = np.zeros((len(RUNS), N_TRS, len(atlas.parcel)))
+    out = np.zeros((len(fine), N_TRS, len(atlas.parcel)))
     for r, parcel in enumerate(atlas.responsive):
         units = fine[:, :, r * UNITS : (r + 1) * UNITS]
         blurred = fftconvolve(units, hrf(peak_s[r])[None, :, None], axes=1)[:, : len(clock)]
         voxels = np.flatnonzero(atlas.parcel == parcel)
-        for run in range(len(RUNS)):
+        for run in range(len(fine)):
             sampled = np.stack([np.interp(times, clock, unit, left=0.0) for unit in blurred[run].T], axis=1)
             out[run][:, voxels] = sampled @ tuning[voxels].T
     return out
 
 
-def _noise(rng: np.random.Generator, n_voxels: int) -> Float64:
-    """AR(1) noise, a respiratory component that the whole head shares, and slow drift, [2, T, V], before scaling."""
+def _noise(rng: np.random.Generator, runs: int, n_voxels: int) -> Float64:
+    """AR(1) noise, a respiratory component that the whole head shares, and slow drift, [R, T, V], before scaling."""
     from scipy.signal import lfilter
 
     rho = rng.uniform(0.25, 0.5, n_voxels)
-    white = rng.standard_normal((len(RUNS), N_TRS + 50, n_voxels)) * np.sqrt(1 - rho**2)
+    white = rng.standard_normal((runs, N_TRS + 50, n_voxels)) * np.sqrt(1 - rho**2)
     auto = np.stack([lfilter([1], [1, -r], white[:, :, v], axis=1)[:, 50:] for v, r in enumerate(rho)], axis=2)
     lungs, slow = rng.uniform(0.3, 0.6, n_voxels), rng.uniform(0.5, 2.0, n_voxels)
-    shared = np.stack([_breathing(rng) for _ in RUNS])
-    return np.asarray(auto + shared[:, :, None] * lungs + np.stack([_drift(rng, slow) for _ in RUNS]))
+    shared = np.stack([_breathing(rng) for _ in range(runs)])
+    return np.asarray(auto + shared[:, :, None] * lungs + np.stack([_drift(rng, slow) for _ in range(runs)]))
 
 
 def _breathing(rng: np.random.Generator) -> Float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from giblet.data.demo.schedule import BLOCKS, TR_S, Float64
+from giblet.data.demo.schedule import TR_S, Float64, Plan
 
 HIGH_PASS_HZ = 1 / 128
 
@@ -17,9 +17,9 @@ def nuisance(n_trs: int) -> Float64:
 
 
 def clean_blocks(x: Float64) -> Float64:
-    """Clean series [2 runs, T, V] block by block; the gaps between the split's blocks are blocks of their own."""
+    """Clean series [R runs, T, V] block by block; the gaps between the split's blocks are blocks of their own."""
     out = np.array(x, np.float64)
-    for run, first, last in BLOCKS:
+    for run, first, last in Plan(len(x)).blocks:
         basis = nuisance(last - first)
         out[run, first:last] -= basis @ (basis.T @ out[run, first:last])
     return out

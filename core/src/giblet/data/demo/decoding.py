@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from giblet.data.demo.atlas import NETWORKS, make_atlas
-from giblet.data.demo.brain import TEST, Person
+from giblet.data.demo.brain import Person
 from giblet.data.demo.cleaning import clean_blocks
 from giblet.data.demo.neurons import PROCESSES
-from giblet.data.demo.schedule import TR_S, Float64
+from giblet.data.demo.schedule import TEST, TEST_RUN, TR_S, Float64
 
 MODALITY = dict(zip(PROCESSES, ("video", "audio", "text"), strict=True))
 CLIP_TRS = 6
@@ -24,11 +24,11 @@ def decoding_table(people: list[Person], every: list[Triple], scale: list[Float6
     `every` holds cleaned scan, signal, noise and unshifted signal of each person, then of the group; `scale` the SD
     of each person's scan. The oracle knows of a shift.
     """
-    parts = [{m: clean_blocks(p.parts[m])[1, TEST] for m in PROCESSES} for p in people]
+    parts = [{m: clean_blocks(p.parts[m])[TEST_RUN, TEST] for m in PROCESSES} for p in people]
     together = {m: np.mean([part[m] / s for part, s in zip(parts, scale, strict=True)], axis=0) for m in PROCESSES}
     delay_s = [float(np.mean(p.peak_s)) + shifted_s for p in people]
     tables = [
-        _table(scan[1, TEST], noise[1, TEST].std(0), part, delay)
+        _table(scan[TEST_RUN, TEST], noise[TEST_RUN, TEST].std(0), part, delay)
         for (scan, _, noise, _), part, delay in zip(
             every, [*parts, together], [*delay_s, float(np.mean(delay_s))], strict=True
         )

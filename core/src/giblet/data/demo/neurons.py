@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from giblet.data.demo.atlas import NETWORKS, Atlas
-from giblet.data.demo.schedule import CAUSES, RUNS, Float64, stream
+from giblet.data.demo.schedule import CAUSES, Float64, stream
 from giblet.data.demo.world import FINE_HZ, World
 from giblet.types import Int
 
@@ -34,8 +34,8 @@ def adapt(drive: Float64) -> Float64:
 
 
 def components(world: World) -> tuple[list[str], Float64]:
-    """All neural components, standardised over both runs: the process of each [P], and [2 runs, n, P]."""
-    runs = [_components(world, run) for run in range(len(RUNS))]
+    """All neural components, standardised over all runs: the process of each [P], and [R runs, n, P]."""
+    runs = [_components(world, run) for run in range(world.plan.films)]
     owners = [process for process, _ in runs[0]]
     x = np.stack([np.stack([series for _, series in run], axis=1) for run in runs])
     return owners, (x - x.mean((0, 1))) / x.std((0, 1))
@@ -88,7 +88,7 @@ class Populations:
     compressed: np.ndarray
 
     def respond(self, x: Float64, only: str | None = None) -> Float64:
-        """Neural activity [2, n, populations] of components [2, n, P], or what one process alone would cause."""
+        """Neural activity [R, n, populations] of components [R, n, P], or what one process alone would cause."""
         mine = np.array([only is None or owner == only for owner in self.owners])
         drive = (x * mine) @ self.weights.T
         return np.where(self.compressed, np.tanh(drive), drive)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from giblet.errors import ConfigError
 from giblet.types import Int
 
 Float64 = NDArray[np.float64]
@@ -17,10 +18,11 @@ Float64 = NDArray[np.float64]
 TR_S = 1.5
 N_TRS = 320
 FPS_HZ = 12.5
-RUNS = ("run-1", "run-2")
-SPLIT = {"run-1": (("train", 0, 320),), "run-2": (("train", 0, 84), ("validation", 124, 180), ("test", 220, 320))}
-BLOCKS = ((0, 0, 320), (1, 0, 84), (1, 84, 124), (1, 124, 180), (1, 180, 220), (1, 220, 320))
-"""Run index and TRs of every stretch in which all levels recur: the split's blocks and the gaps between them."""
+TEST_RUN = 1
+"""The index of the run whose film has validation and test; all other films train from end to end."""
+PARTS = (("train", 0, 84), ("validation", 124, 180), ("test", 220, 320))
+TEST = slice(*PARTS[-1][1:])
+"""The test TRs of that run."""
 SHOT_S = (4.5, 8.5)
 """The shortest and longest shot before shots are stretched to fill a block; one of 6 s or more has two sentences."""
 
@@ -53,6 +55,40 @@ CAUSES = (
 """Units: motion px/s, contrast share of full, colour degrees in the U-V plane, rhythm Hz, pitch Hz, valence -1 to 1."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How many films there are, each a run, and what their TRs are for.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than two.
+    """
+
+    films: int = 2
+
+    def __post_init__(self) -> None:
+        if self.films < 2:
+            raise ConfigError(f"{self.films} films are too few for a demo; give at least 2: one trains, one is tested")
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The names of the runs, [R]."""
+        return tuple(f"run-{r + 1}" for r in range(self.films))
+
+    @property
+    def split(self) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        """Label, first TR and end of each block of a run."""
+        return {run: PARTS if r == TEST_RUN else (("train", 0, N_TRS),) for r, run in enumerate(self.runs)}
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int, int], ...]:
+        """Run index and TRs of every stretch in which all levels recur: blocks and the gaps between; the test last."""
+        edges = sorted({0, N_TRS, *(edge for _, *part in PARTS for edge in part)})
+        whole = [(r, 0, N_TRS) for r in range(self.films) if r != TEST_RUN]
+        return (*whole, *((TEST_RUN, first, last) for first, last in pairwise(edges)))
+
+
 def stream(seed: int, *purpose: object) -> np.random.Generator:
     """An independent random stream for each purpose, so that one part of the world never disturbs another."""
     return np.random.default_rng([seed, zlib.crc32(":".join(map(str, purpose)).encode())])
@@ -60,7 +96,7 @@ def stream(seed: int, *purpose: object) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Units:
-    """The sentences of both films in order, [E], which refine the shots: run, block, shot, and first and last frame."""
+    """The sentences of all films in order, [E], which refine the shots: run, block, shot, and first and last frame."""
 
     run: Int
     block: Int
@@ -78,11 +114,11 @@ class Units:
         return np.arange(len(self.run)) if process == "story" else self.shot
 
 
-def cut(rng: np.random.Generator) -> Units:
-    """Cut both films into shots and sentences; cuts fall on frames and on the borders of the blocks."""
+def cut(rng: np.random.Generator, plan: Plan) -> Units:
+    """Cut all films into shots and sentences; cuts fall on frames and on the borders of the blocks."""
     rows: list[tuple[int, ...]] = []
     shot = 0
-    for block, (run, first, last) in enumerate(BLOCKS):
+    for block, (run, first, last) in enumerate(plan.blocks):
         for start, stop in _shots(rng, round(first * TR_S * FPS_HZ), round(last * TR_S * FPS_HZ)):
             parts = 2 if stop - start >= 6 * FPS_HZ else 1
             edges = np.rint(np.linspace(start, stop, parts + 1)).astype(int)

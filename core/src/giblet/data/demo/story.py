@@ -56,7 +56,7 @@ TEMPLATES = (
 
 
 def sentences(world: World) -> list[str]:
-    """One sentence for each unit of both films, [E]; none occurs twice."""
+    """One sentence for each unit of all films, [E]; none occurs twice."""
     rng = stream(world.seed, "story")
     out: dict[str, None] = {}
     for unit in range(len(world.units.run)):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from giblet.data.demo.atlas import make_atlas
-from giblet.data.demo.brain import N_PEOPLE, TEST, Person, hrf
+from giblet.data.demo.brain import N_PEOPLE, Person, hrf
 from giblet.data.demo.cleaning import clean_blocks
 from giblet.data.demo.decoding import decoding_table, lesion_table
 from giblet.data.demo.neurons import components
-from giblet.data.demo.schedule import N_TRS, RUNS, SPLIT, TR_S, Float64
+from giblet.data.demo.schedule import N_TRS, TEST, TEST_RUN, TR_S, Float64, Plan
 from giblet.data.demo.world import FINE_HZ, World
 
 VERSION = 1
@@ -27,18 +27,18 @@ DEFINITIONS = {
     "informed_r": "as canonical_r, of the true nonlinear components: what these scans can teach of the right form",
     "group": "the mean over people of scans cleaned and divided by their SD over the training TRs",
     "order": "voxels are those of the atlas above 0, in C order (x slowest)",
-    "signal": "cleaned noiseless signal in SD, mean over people and over a parcel's voxels, both runs end to end",
+    "signal": "cleaned noiseless signal in SD, mean over people and over a parcel's voxels, all runs end to end",
     "decoding": "share of 9 s test clips told from another, 30 s or more away, by correlating voxels in noise SD "
     "with what the process alone causes; 'all' is over all voxels, 0.5 is chance, null where no pair could be told",
     "lesions": "share of a process's signal-to-noise power (summed over voxels) that is lost without the region",
 }
 
 
-def rows(role: str) -> np.ndarray:
-    """Which TRs of both runs, end to end, play a role in the split, [2 * T] bool."""
-    out = np.zeros((len(RUNS), N_TRS), bool)
-    for run, name in enumerate(RUNS):
-        for kind, first, last in SPLIT[name]:
+def rows(role: str, plan: Plan) -> np.ndarray:
+    """Which TRs of all runs, end to end, play a role in the split, [R * T] bool."""
+    out = np.zeros((plan.films, N_TRS), bool)
+    for run, blocks in enumerate(plan.split.values()):
+        for kind, first, last in blocks:
             out[run, first:last] |= kind == role
     return out.ravel()
 
@@ -53,13 +53,13 @@ def correlation(a: Float64, b: Float64) -> Float64:
 def make_truth(
     world: World, people: list[Person], scans: list[Float64], *, null: bool, shifted_s: float
 ) -> dict[str, Any]:
-    """Everything that `truth.json` says, of people and of their scans [2, T, V] as written."""
+    """Everything that `truth.json` says, of people and of their scans [R, T, V] as written."""
     names, latents = world.latents()
     cleaned = [clean_blocks(scan) for scan in scans]
     signals = [clean_blocks(p.signal) for p in people]
     noises = [clean_blocks(p.noise) for p in people]
     on_time = [clean_blocks(p.on_time) for p in people]
-    scale = [c.reshape(-1, c.shape[-1])[rows("train")].std(0) for c in cleaned]
+    scale = [c.reshape(-1, c.shape[-1])[rows("train", world.plan)].std(0) for c in cleaned]
     kinds = (cleaned, signals, noises, on_time)
     group = [np.mean([x / s for x, s in zip(each, scale, strict=True)], axis=0) for each in kinds]
     every = [*zip(*kinds, strict=True), tuple(group)]
@@ -81,8 +81,9 @@ def make_truth(
             "seed": world.seed,
             "null": null,
             "shifted_s": shifted_s,
+            "films": world.plan.films,
             "definitions": DEFINITIONS,
-            "split": SPLIT,
+            "split": world.plan.split,
             "voxel_parcel": [atlas.names[p] for p in atlas.parcel],
             "subjects": {f"sub-{i + 1:02d}": scores[i] | {"hrf_peak_s": _peaks(people[i])} for i in range(N_PEOPLE)},
             "group": scores[-1],
@@ -101,9 +102,9 @@ def _peaks(person: Person) -> dict[str, float]:
 
 def _scores(y: Float64, signal: Float64, noise: Float64, on_time: Float64, *, null: bool) -> dict[str, Float64]:
     """Ceiling and oracle of each voxel, [V]."""
-    power, other = signal[1, TEST].var(0), noise[1, TEST].var(0)
+    power, other = signal[TEST_RUN, TEST].var(0), noise[TEST_RUN, TEST].var(0)
     ceiling = np.sqrt(power / (power + other)) * (not null)
-    return {"ceiling": ceiling, "oracle_r": correlation(on_time[1, TEST], y[1, TEST])}
+    return {"ceiling": ceiling, "oracle_r": correlation(on_time[TEST_RUN, TEST], y[TEST_RUN, TEST])}
 
 
 def _means(score: dict[str, Float64]) -> dict[str, float | None]:
@@ -113,13 +114,13 @@ def _means(score: dict[str, Float64]) -> dict[str, float | None]:
 
 
 def lagged(latents: Float64) -> Float64:
-    """Latents [2, T, L] and their past, zero before a run, [2, T, L * 20]."""
+    """Latents [R, T, L] and their past, zero before a run, [R, T, L * 20]."""
     padded = np.pad(latents - latents.mean((0, 1)), ((0, 0), (LAGS, 0), (0, 0)))
     return np.concatenate([padded[:, LAGS - k : LAGS - k + N_TRS] for k in range(LAGS)], axis=2)
 
 
 def _blurred(fine: Float64) -> Float64:
-    """Series at 10 Hz [2, n, P] after a canonical HRF, read at the middle of each TR, [2, T, P]."""
+    """Series at 10 Hz [R, n, P] after a canonical HRF, read at the middle of each TR, [R, T, P]."""
     from scipy.signal import fftconvolve
 
     blurred = fftconvolve(fine - fine.mean((0, 1)), hrf(CANONICAL_PEAK_S)[None, :, None], axes=1)
@@ -128,12 +129,12 @@ def _blurred(fine: Float64) -> Float64:
 
 
 def ridge_r(design: Float64, scans: list[Float64]) -> list[Float64]:
-    """How well a ridge on a design [2, T, P] predicts the cleaned test scans [2, T, V], r [V] for each of them.
+    """How well a ridge on a design [R, T, P] predicts the cleaned test scans [R, T, V], r [V] for each of them.
 
     One penalty a person, the one whose mean r over voxels is best in the validation block.
     """
-    x = clean_blocks(design).reshape(len(RUNS) * N_TRS, -1)
-    train, validation, test = (rows(role) for role in ("train", "validation", "test"))
+    x = clean_blocks(design).reshape(len(design) * N_TRS, -1)
+    train, validation, test = (rows(role, Plan(len(design))) for role in ("train", "validation", "test"))
     x = x / x[train].std(0)
     values, vectors = np.linalg.eigh(x[train] @ x[train].T)
     across = {role: x[mask] @ x[train].T @ vectors for role, mask in (("validation", validation), ("test", test))}

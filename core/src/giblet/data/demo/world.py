@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from giblet.data.demo.schedule import (
-    BLOCKS,
     CAUSES,
     FPS_HZ,
     N_TRS,
-    RUNS,
     TR_S,
     Cause,
     Float64,
+    Plan,
     Units,
     as_matrix,
     balanced,
@@ -35,6 +34,7 @@ class World:
     """What happens when: for each cause its level and jitter factor in each unit, spread over the sentences [E]."""
 
     seed: int
+    plan: Plan
     units: Units
     level: dict[str, Int]
     factor: dict[str, Float64]
@@ -54,18 +54,18 @@ class World:
         return self.at(run, (np.arange(round(N_TRS * TR_S * FINE_HZ)) + 0.5) / FINE_HZ)
 
     def latents(self) -> tuple[list[str], Float64]:
-        """The latent series: names, and their means over each TR, [2 runs, T, L]."""
+        """The latent series: names, and their means over each TR, [R runs, T, L]."""
         fine = self.linear()
-        return self.names(), fine.reshape(len(RUNS), N_TRS, -1, fine.shape[2]).mean(2)
+        return self.names(), fine.reshape(len(fine), N_TRS, -1, fine.shape[2]).mean(2)
 
     def names(self) -> list[str]:
         """The names of the latent series, [L]."""
         return as_matrix(self._columns())[0]
 
     def linear(self) -> Float64:
-        """The latent series on the fine clock, [2 runs, n, L]."""
+        """The latent series on the fine clock, [R runs, n, L]."""
         table = as_matrix(self._columns())[1]
-        return np.stack([table[self.fine(run)] for run in range(len(RUNS))])
+        return np.stack([table[self.fine(run)] for run in range(self.plan.films)])
 
     def _columns(self) -> dict[str, dict[str, Float64]]:
         return {c.name: columns(c, self.level[c.name], self.factor[c.name]) for c in CAUSES}
@@ -83,23 +83,24 @@ def worst_r(names: list[str], series: Float64) -> float:
     return float(r[owner[:, None] != owner].max())
 
 
-def make_world(seed: int) -> World:
-    """Draw schedules until no two processes correlate, the same world for the same seed."""
+def make_world(seed: int, films: int = 2) -> World:
+    """Draw schedules until no two processes correlate, the same world for the same seed and number of films."""
+    plan = Plan(films)
     for attempt in range(100):
-        world = _draw(seed, stream(seed, "world", attempt))
+        world = _draw(seed, plan, stream(seed, "world", attempt))
         names, series = world.latents()
         if worst_r(names, series.reshape(-1, len(names))) < MAX_R:
             return world
     raise AssertionError(f"no uncorrelated world for seed {seed}")
 
 
-def _draw(seed: int, rng: np.random.Generator) -> World:
-    units = cut(rng)
+def _draw(seed: int, plan: Plan, rng: np.random.Generator) -> World:
+    units = cut(rng, plan)
     drawn = {c.name: balanced(rng, c, units) for c in CAUSES}
     _decorrelate(rng, units, drawn)
     spread = {c.name: units.group(c.process) for c in CAUSES}
     level = {name: drawn[name][0][group] for name, group in spread.items()}
-    return World(seed, units, level, {name: drawn[name][1][group] for name, group in spread.items()})
+    return World(seed, plan, units, level, {name: drawn[name][1][group] for name, group in spread.items()})
 
 
 def _decorrelate(
@@ -119,7 +120,7 @@ def _decorrelate(
 
 
 class _Score:
-    """How correlated the processes are: a hinge on |r| by duration, over both films and over the test block."""
+    """How correlated the processes are: a hinge on |r| by duration, over all films and over the test block."""
 
     def __init__(self, units: Units, drawn: dict[str, tuple[Int, Float64]]) -> None:
         self.units, self.drawn = units, drawn
@@ -127,7 +128,7 @@ class _Score:
         names = as_matrix(self.parts)[0]
         owner = np.array([process_of(name) for name in names])
         self.pairs = owner[:, None] != owner
-        test = units.block == len(BLOCKS) - 1
+        test = units.block == units.block.max()
         self.scopes = ((np.sqrt(units.weight), 0.07), (np.sqrt(units.weight * test), 0.2))
         self.cost = self._cost()
 

@@ -18,7 +18,7 @@ from giblet.data.assemble import check_tr, without
 from giblet.data.demo.atlas import VOXEL_MM, make_atlas
 from giblet.data.demo.brain import N_PEOPLE, SLICE_TIME_REF, make_people, phase_randomised
 from giblet.data.demo.mux import write_film
-from giblet.data.demo.schedule import N_TRS, RUNS, SPLIT, TR_S, Float64, stream
+from giblet.data.demo.schedule import N_TRS, TR_S, Float64, Plan, stream
 from giblet.data.demo.story import annotation_table
 from giblet.data.demo.truth import make_truth
 from giblet.data.demo.world import World, make_world
@@ -34,16 +34,18 @@ def make_demo(
     null: bool = False,
     shifted_s: float = 0.0,
     progress: Callable[[str], None] | None = None,
+    films: int = 2,
 ) -> Path:
     """Make the study with a known truth, the same for the same seed, and return the path of its study.toml.
 
-    Two films of 8 min with annotations, six people, 1,072 voxels each, an atlas and `truth.json`. `null`
+    Films of 8 min with annotations, six people, 1,072 voxels each, an atlas and `truth.json`. `null`
     phase-randomises the scans; `shifted_s` makes responses that many seconds late although study.toml says offset 0.
+    Of `films`, the second is validated and tested on and all others train; each number of them is another world.
 
     Raises
     ------
     ConfigError
-        If the folder already holds something.
+        If the folder already holds something, or there are fewer than two films.
     DataError
         If `shifted_s` is not a time, or longer than a run.
     """
@@ -51,8 +53,9 @@ def make_demo(
         raise DataError(
             f"a shift of {shifted_s:g} s is longer than a run of the demo, {N_TRS * TR_S:g} s; give a shorter one"
         )
+    Plan(films)
     with whole_folder(folder) as unfinished:
-        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None))
+        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None), films)
     return Path(folder).absolute() / "study.toml"
 
 
@@ -79,26 +82,26 @@ def whole_folder(place: Path) -> Iterator[Path]:
         raise
 
 
-def _make(folder: Path, seed: int, null: bool, shifted_s: float, say: Callable[[str], None]) -> None:
+def _make(folder: Path, seed: int, null: bool, shifted_s: float, say: Callable[[str], None], films: int) -> None:
     say("demo: three latent processes")
-    world = make_world(seed)
-    say("demo: two films of 8 min with sound, and the story")
-    films = _render(folder, world)
-    for r, run in enumerate(RUNS):
+    world = make_world(seed, films)
+    say(f"demo: {films} films of 8 min with sound, and the story")
+    rendered = _render(folder, world)
+    for r, run in enumerate(world.plan.runs):
         (folder / f"{run}_annotations.tsv").write_text(annotation_table(world, r), encoding="utf-8")
     say("demo: six people")
     _write_people(folder, world, null, shifted_s)
     _write_atlas(folder)
-    (folder / "study.toml").write_text(study_toml(), encoding="utf-8")
-    list(films)
+    (folder / "study.toml").write_text(study_toml(world.plan), encoding="utf-8")
+    list(rendered)
 
 
 def _render(folder: Path, world: World) -> Iterable[None]:
-    """Start rendering both films in processes of their own; they are done when what is returned is exhausted."""
+    """Start rendering, two films at a time in processes of their own; all are there when the result is exhausted."""
     from joblib import Parallel, delayed
 
-    jobs = [delayed(write_film)(folder / f"{run}.mp4", world, r) for r, run in enumerate(RUNS)]
-    return cast("Iterable[None]", Parallel(n_jobs=len(RUNS), return_as="generator")(jobs))
+    jobs = [delayed(write_film)(folder / f"{run}.mp4", world, r) for r, run in enumerate(world.plan.runs)]
+    return cast("Iterable[None]", Parallel(n_jobs=2, return_as="generator")(jobs))
 
 
 def _write_people(folder: Path, world: World, null: bool, shifted_s: float) -> None:
@@ -110,7 +113,7 @@ def _write_people(folder: Path, world: World, null: bool, shifted_s: float) -> N
             for i, scan in enumerate(scans)
         ]
     for i, scan in enumerate(scans):
-        for r, run in enumerate(RUNS):
+        for r, run in enumerate(world.plan.runs):
             _write_bold(folder / f"sub-{i + 1:02d}_{run}_bold", scan[r], stream(world.seed, "background", i, r))
     truth = make_truth(world, people, scans, null=null, shifted_s=shifted_s)
     (folder / "truth.json").write_text(json.dumps(truth, separators=(",", ":")) + "\n", encoding="utf-8")
@@ -150,7 +153,7 @@ def demo_outline(folder: Path, tr_s: Fraction | None = None, exclude: Collection
         If the TR is not positive, or somebody who is excluded does not exist.
     """
     check_tr(tr_s)
-    entries = StudyFile.model_validate(tomllib.loads(study_toml()))
+    entries = StudyFile.model_validate(tomllib.loads(study_toml(Plan())))
     stimuli = [Stimulus(e.name, _files(e.name, folder)) for e in entries.stimulus]
     length = (tr_s or seconds(TR_S), N_TRS)
     scans = [Scan(e.subject, e.run, e.stimulus, folder / e.bold, *length) for e in without(entries.scan, exclude)]
@@ -163,15 +166,18 @@ def _files(run: str, folder: Path) -> dict[str, Path]:
     return {"video": film, "audio": film, "text": folder / f"{run}_annotations.tsv"}
 
 
-def study_toml() -> str:
-    """The study file of every demo."""
-    head = '[study]\nname = "demo"\ndescription = "A made-up world of known truth: two films, six people"\n'
+def study_toml(plan: Plan) -> str:
+    """The study file of a demo."""
+    films = "two" if plan.films == 2 else plan.films
+    head = f'[study]\nname = "demo"\ndescription = "A made-up world of known truth: {films} films, six people"\n'
     files = 'atlas = "atlas.nii"\nlabels = "atlas.tsv"\ntruth = "truth.json"\n'
-    stimuli = [f'[[stimulus]]\nname = "{r}"\nfilm = "{r}.mp4"\nannotations = "{r}_annotations.tsv"\n' for r in RUNS]
+    stimuli = [
+        f'[[stimulus]]\nname = "{r}"\nfilm = "{r}.mp4"\nannotations = "{r}_annotations.tsv"\n' for r in plan.runs
+    ]
     scans = [
         f'[[scan]]\nsubject = "{s}"\nrun = "{r}"\nstimulus = "{r}"\nbold = "{s}_{r}_bold.nii"\noffset_s = 0.0\n'
         for s in (f"sub-{i + 1:02d}" for i in range(N_PEOPLE))
-        for r in RUNS
+        for r in plan.runs
     ]
-    split = "[split]\n" + "".join(f'"{run}" = {json.dumps(blocks)}\n' for run, blocks in SPLIT.items())
+    split = "[split]\n" + "".join(f'"{run}" = {json.dumps(blocks)}\n' for run, blocks in plan.split.items())
     return "\n".join([head + files, *stimuli, *scans, split])
