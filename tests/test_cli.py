@@ -156,7 +156,7 @@ def test_names_are_completed(tmp_path, monkeypatch, capsys):
     assert offered("giblet lesion out/first --region V") == ["V1", "V2"]
     assert offered("giblet lesion out/first --network ") == ["visual", "auditory"]
     assert offered("giblet decode out/first scan.nii --subject ") == ["anna", "bö"]
-    assert offered("giblet run -o train.trunk_s") == ["train.trunk_steps=100"]
+    assert offered("giblet run -o train.trunk_s") == ["train.trunk_steps=null"]
     assert offered("giblet run -o audio.n_m") == ["audio.n_mels=80"]
     assert offered("giblet lesion gone --region ") == []
     (run / "atlas.tsv").unlink()

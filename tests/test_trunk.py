@@ -13,7 +13,7 @@ from giblet.model import Delays, Ensemble, members_of, predict_scans, run_drive
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.networks import member_seeds
 from giblet.pipeline.train import fit_trunk
-from giblet.training import Schedule, TrunkTask, fit
+from giblet.training import Schedule, TrunkTask, fit, most_steps
 from giblet.types import TRGrid
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +108,16 @@ def test_the_refit_trains_on_validation_too_and_never_on_the_test(build, world, 
     plain = weights(world, "plain")
     assert torch.equal(plain, weights(noise(slice(205, 260)), "test"))
     assert not torch.equal(plain, weights(noise(slice(150, 180)), "validation"))
+
+
+def test_more_data_have_more_steps(build, world, quick_config):
+    trs = len(world.trs("train"))
+    holds = with_train(quick_config, windows=trs, window_trs=20, trunk_steps=None)
+    assert most_steps([world], holds) == 100
+    few = with_train(quick_config, windows=1, window_trs=20, trunk_steps=None)
+    assert most_steps([world], few) == round(100 * trs / 20) > 100
+    assert most_steps([world] * 3, few) == round(300 * trs / 20)
+    assert most_steps([world], with_train(few, trunk_steps=7)) == 7
 
 
 def test_a_refit_goes_on_after_an_interruption(build, world, quick_config, tmp_path):

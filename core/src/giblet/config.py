@@ -84,7 +84,11 @@ class TrainConfig(Section):
     front_end_decay: float = Field(0.01, ge=0, description="weight decay of the front ends")
     compressor_steps: int = Field(600, ge=1, description="most steps of a compressor of two-stage that is trained")
     compressor_batch: int = Field(64, ge=1, description="volumes a step of that compressor")
-    trunk_steps: int = Field(100, ge=1, description="most steps of the trunk, from features to BOLD")
+    trunk_steps: int | None = Field(
+        None,
+        ge=1,
+        description="most steps of the trunk, from features to BOLD; default as many as see the training TRs 100 times",
+    )
     trunk_validate_every: int = Field(10, ge=1, description="steps of the trunk between validations")
     refit: bool = Field(
         True, description="train the trunk again on training and validation blocks, for as many steps as were best"

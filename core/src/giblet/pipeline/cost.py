@@ -18,7 +18,7 @@ from giblet.model import Autoencoder, Codes, Learned, ModalityNets, Model, Relat
 from giblet.pipeline.blueprint import Blueprint, blueprint_of
 from giblet.pipeline.networks import build_model, build_nets
 from giblet.pipeline.prepare import Inputs
-from giblet.training import CompressorTask, DecoderTask, FrontEndTask, Task, TrunkTask
+from giblet.training import CompressorTask, DecoderTask, FrontEndTask, Task, TrunkTask, most_steps
 from giblet.training.codes import fit_projection, groups_of
 from giblet.training.footprint import bytes_of, bytes_read, footprint
 from giblet.types import Aligned
@@ -172,7 +172,7 @@ def _tasks(
         task = CompressorTask(member.middle, lines, config)
         yield task, t.compressor_steps
         member.middle.requires_grad_(requires_grad=False)
-    yield TrunkTask(member, codes, lines, config), t.trunk_steps * trunks
+    yield TrunkTask(member, codes, lines, config), most_steps(lines, config) * trunks
     for n in nets:
         n.encoder.to("meta")
         n.decoder.to("meta")

@@ -20,7 +20,7 @@ from giblet.pipeline.networks import build_losses, build_model, build_nets, memb
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.saving import save_model
 from giblet.pipeline.trained import Trained
-from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit
+from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit, most_steps
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
 
@@ -93,7 +93,9 @@ def fit_trunk(
     """
     t, begun = config.train, copy.deepcopy(model.state_dict())
     task = TrunkTask(model, codes, timelines, config, name=_name("trunk", member))
-    schedule = replace(Schedule.of(config, t.trunk_steps, t.trunk_lr), validate_every=t.trunk_validate_every)
+    schedule = replace(
+        Schedule.of(config, most_steps(timelines, config), t.trunk_lr), validate_every=t.trunk_validate_every
+    )
     found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
     if t.refit:
         model.load_state_dict(begun)

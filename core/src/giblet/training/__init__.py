@@ -6,7 +6,7 @@ from giblet.training.decoders import DecoderTask
 from giblet.training.front_ends import FrontEndTask
 from giblet.training.task import Schedule, Task
 from giblet.training.trainer import fit
-from giblet.training.trunk import TrunkTask
+from giblet.training.trunk import TrunkTask, most_steps
 
 __all__ = [
     "CompressorTask",
@@ -18,5 +18,6 @@ __all__ = [
     "apply_codes",
     "compute_codes",
     "fit",
+    "most_steps",
     "training_volumes",
 ]

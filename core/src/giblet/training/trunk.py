@@ -22,6 +22,18 @@ OWN_HEAD_RATE = 0.1
 """Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
 DELAY_RATE = 20.0
 """People's delays learn this much faster: 0.01 TR a step at most, with the default rate of the trunk."""
+PASSES = 100
+"""How often the trunk sees every training TR, if nobody says how many steps it shall take."""
+
+
+def most_steps(timelines: Sequence[Timeline], config: RunConfig) -> int:
+    """Most steps of the trunk: those of the config, else enough to see the training TRs `PASSES` times.
+
+    The learning rate falls over these steps, so that more data need more of them, and fewer data would overfit.
+    """
+    t = config.train
+    passes = max(1.0, sum(len(line.trs("train")) for line in timelines) / (t.windows * t.window_trs))
+    return t.trunk_steps or round(PASSES * passes)
 
 
 class TrunkTask:
