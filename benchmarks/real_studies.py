@@ -47,7 +47,23 @@ def data_folder() -> Path:
 
 
 def alice(data: Path, folder: Path) -> RealStudy:
-    """27 people who heard a chapter: text, word rate, and sound power, which is under an HRF already; 6 regions."""
+    """27 people who heard a chapter: text, word rate, and sound power, which is under an HRF already; 6 regions.
+
+    A word is read with all that was said in the 10 s before it ends.
+    """
+    settings = {"text": {"weights": "minilm", "context_s": 10}}
+    what = "text of the last 10 s (MiniLM), word rate, sound power"
+    return RealStudy(alice_study(data, folder), what, settings, folds=5, gap_s=60, has_bar=True)
+
+
+def alice_by_word(data: Path, folder: Path) -> RealStudy:
+    """The same with the settings of a plain `giblet run`: each word is read by itself."""
+    what = "text, each word by itself (MiniLM), word rate, sound power"
+    return RealStudy(alice_study(data, folder), what, {"text": {"weights": "minilm"}}, folds=5, gap_s=60)
+
+
+def alice_study(data: Path, folder: Path) -> Study:
+    """The study of that chapter."""
     source = data / "fmri_alice"
     words = source / "DownTheRabbitHole.TextGrid"
     np.save(folder / "word_rate.npy", word_rate(read_table(words).onset_s))
@@ -64,9 +80,7 @@ def alice(data: Path, folder: Path) -> RealStudy:
         lines += ["[[scan]]", f'subject = "{subject}"', 'run = "run-1"', 'stimulus = "chapter-1"']
         lines += [f"bold = {quoted(path)}", f"offset_s = {ALICE_START_S}"]
     (folder / "study.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    settings = {"text": {"weights": "minilm", "context_s": 10}}
-    what = "text of the last 10 s (MiniLM), word rate, sound power"
-    return RealStudy(load_study(folder), what, settings, folds=5, gap_s=60, has_bar=True)
+    return load_study(folder)
 
 
 def word_rate(onset_s: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -88,4 +102,8 @@ def quoted(path: Path) -> str:
     return json.dumps(str(path))
 
 
-STUDIES: dict[str, Callable[[Path, Path], RealStudy]] = {"alice": alice, "partly-cloudy": partly_cloudy}
+STUDIES: dict[str, Callable[[Path, Path], RealStudy]] = {
+    "alice": alice,
+    "alice-by-word": alice_by_word,
+    "partly-cloudy": partly_cloudy,
+}

@@ -115,8 +115,8 @@ def test_more_data_have_more_steps(build, world, quick_config):
     holds = with_train(quick_config, windows=trs, window_trs=20, trunk_steps=None)
     assert most_steps([world], holds) == 100
     few = with_train(quick_config, windows=1, window_trs=20, trunk_steps=None)
-    assert most_steps([world], few) == round(100 * trs / 20) > 100
-    assert most_steps([world] * 3, few) == round(300 * trs / 20)
+    assert most_steps([world], few) == round(200 * trs / 20) > 100
+    assert most_steps([world] * 3, few) == round(600 * trs / 20)
     assert most_steps([world], with_train(few, trunk_steps=7)) == 7
 
 

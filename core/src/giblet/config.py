@@ -87,7 +87,8 @@ class TrainConfig(Section):
     trunk_steps: int | None = Field(
         None,
         ge=1,
-        description="most steps of the trunk, from features to BOLD; default as many as see the training TRs 100 times",
+        description="most steps of the trunk, from features to BOLD; default 100 where each holds all training TRs, "
+        "else 200 passes over them",
     )
     trunk_validate_every: int = Field(10, ge=1, description="steps of the trunk between validations")
     refit: bool = Field(

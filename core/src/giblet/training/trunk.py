@@ -22,18 +22,20 @@ OWN_HEAD_RATE = 0.1
 """Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
 DELAY_RATE = 20.0
 """People's delays learn this much faster: 0.01 TR a step at most, with the default rate of the trunk."""
-PASSES = 100
-"""How often the trunk sees every training TR, if nobody says how many steps it shall take."""
+WHOLE_STEPS = 100
+"""Steps of the trunk where each step holds all training TRs, if nobody says how many it shall take."""
+DRAWN_PASSES = 200
+"""How often, on average, it sees a TR where steps draw windows: more data may be learned from for longer."""
 
 
 def most_steps(timelines: Sequence[Timeline], config: RunConfig) -> int:
-    """Most steps of the trunk: those of the config, else enough to see the training TRs `PASSES` times.
+    """Most steps of the trunk: those of the config, else as many as the training TRs ask for.
 
-    The learning rate falls over these steps, so that more data need more of them, and fewer data would overfit.
+    The learning rate falls over these steps: too few leave what more data could teach, too many overfit few data.
     """
     t = config.train
-    passes = max(1.0, sum(len(line.trs("train")) for line in timelines) / (t.windows * t.window_trs))
-    return t.trunk_steps or round(PASSES * passes)
+    steps = sum(len(line.trs("train")) for line in timelines) / (t.windows * t.window_trs)
+    return t.trunk_steps or (WHOLE_STEPS if steps <= 1 else round(DRAWN_PASSES * steps))
 
 
 class TrunkTask:
