@@ -59,7 +59,7 @@ def alice(data: Path, folder: Path) -> RealStudy:
 def alice_by_word(data: Path, folder: Path) -> RealStudy:
     """The same with the settings of a plain `giblet run`: each word is read by itself."""
     what = "text, each word by itself (MiniLM), word rate, sound power"
-    return RealStudy(alice_study(data, folder), what, {"text": {"weights": "minilm"}}, folds=5, gap_s=60)
+    return RealStudy(alice_study(data, folder), what, {"text": {"weights": "minilm"}}, folds=5, gap_s=60, has_bar=True)
 
 
 def alice_study(data: Path, folder: Path) -> Study:
