@@ -24,12 +24,12 @@ import numpy as np
 from giblet.alignment import clean
 from giblet.data.demo.brain import Person, make_people
 from giblet.data.demo.confounds import MOTION, TISSUE, draw_confounds, mix
-from giblet.data.demo.schedule import TEST, TR_S, stream
+from giblet.data.demo.schedule import TEST, TEST_RUN, TR_S, stream
 from giblet.data.demo.truth import correlation
 from giblet.data.demo.world import make_world
 from numpy.typing import NDArray
 
-BAR, HEARD, RUN = 0.95, 0.1, 1
+BAR, HEARD = 0.95, 0.1
 Real = NDArray[np.float64]
 FULL = [f"{name}{end}" for name in MOTION for end in ("", "_derivative1", "_power2", "_derivative1_power2")]
 SETS: dict[str, list[str]] = {"drift": [], "default": [*MOTION, *TISSUE], "24P": [*FULL, *TISSUE]}
@@ -46,17 +46,17 @@ ROWS = {
 def person_scores(person: Person, rng: np.random.Generator) -> dict[str, float]:
     """Correlation with the signal by row, mean over voxels that hear something."""
     table = draw_confounds(rng)
-    scan = np.asarray(person.bold[RUN], np.float64)
+    scan = np.asarray(person.bold[TEST_RUN], np.float64)
     scans = {"scan": scan, "mixed": mix(rng, scan.T, table).T}
     regressors = {
         name: np.stack([first_filled(table[c]) for c in wanted], 1) if wanted else None for name, wanted in SETS.items()
     }
-    drift_free = [clean(part[RUN], [TEST], TR_S)[TEST].var(0) for part in (person.signal, person.noise)]
+    drift_free = [clean(part[TEST_RUN], [TEST], TR_S)[TEST].var(0) for part in (person.signal, person.noise)]
     heard = np.sqrt(drift_free[0] / sum(drift_free)) >= HEARD
     found = {}
     for row, (which, of_scan, of_signal) in ROWS.items():
         y = clean(scans[which], [TEST], TR_S, confounds=regressors[of_scan])[TEST]
-        signal = clean(person.signal[RUN], [TEST], TR_S, confounds=regressors[of_signal])[TEST]
+        signal = clean(person.signal[TEST_RUN], [TEST], TR_S, confounds=regressors[of_signal])[TEST]
         found[row] = float(correlation(signal, y)[heard].mean())
     return found
 
@@ -69,7 +69,7 @@ def first_filled(series: Real) -> Real:
 def world_scores(seed: int) -> dict[str, list[float]]:
     """Each row's scores by person."""
     people = make_people(make_world(seed))
-    each = [person_scores(p, stream(seed, "confounds", i, RUN)) for i, p in enumerate(people)]
+    each = [person_scores(p, stream(seed, "confounds", i, TEST_RUN)) for i, p in enumerate(people)]
     return {row: [scores[row] for scores in each] for row in ROWS}
 
 

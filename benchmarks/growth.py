@@ -12,11 +12,11 @@ training of trunk and decoders with the preset `compact`. Memory is what the pro
 
 TRs grow by runs of 400, with 6 steps of training for each run: the data are gone through as often, however many there
 are. And they grow within a single run, with 12 steps whatever its length, as `train.trunk_steps` sets them: a step
-passes through the whole run. (With steps for each TR there, time would grow with the square. The row begins at 800 TRs,
-for a step takes 512 training TRs to the heads, which fewer do not fill.) What grows is fitted by a line, t = a + b n;
-`bend` is the share of the largest time that the square makes up in the parabola that fits best. Bars: time of
-extraction in TRs and in film, and of training in TRs, is a line (R2 at least 0.98), and ten times the film takes at
-most 1.1 times the memory.
+passes through the whole run. (With steps for each TR there, as by default, time would grow with the square. The row
+begins at 800 TRs, for a step takes 512 training TRs to the heads, which fewer do not fill.) What grows is fitted by a
+line, t = a + b n; `bend` is the share of the largest time that the square makes up in the parabola that fits best.
+Bars: time of extraction in TRs and in film, and of training in TRs, is a line (R2 at least 0.98), and ten times the
+film takes at most 1.1 times the memory.
 """
 
 from __future__ import annotations

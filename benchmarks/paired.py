@@ -75,6 +75,8 @@ def summary(name: str, folds: Sequence[Fold], seeds: Sequence[int], draws: int) 
         "best_ridge": best,
         "difference": [a - b for a, b in zip(blocks["ours"], blocks[best], strict=True)],
         "interval": interval(folds, ours, best, draws),
+        "averaged_difference": [a - b for a, b in zip(blocks["ours, seeds averaged"], blocks[best], strict=True)],
+        "averaged_interval": interval(folds, ["ours"], best, draws),
     }
 
 
@@ -102,10 +104,8 @@ def show(row: Mapping[str, Any]) -> None:
     print(f"{'ceiling':26}{ceiling:>9}{'':11}{isc:>13}   group: split halves; everybody: agreement, not a bound")
     by_seed = list(row["seeds"].values())
     print(f"ours by seed: {' '.join(f'{r:.3f}' for r in by_seed)} (SD {np.std(by_seed):.3f})")
-    low, high = row["interval"]
-    each = " ".join(f"{d:+.3f}" for d in row["difference"])
-    print(
-        f"ours - {row['best_ridge']}: {np.mean(row['difference']):+.3f}, 90 % {low:+.3f} to {high:+.3f}; "
-        f"by block {each}",
-        flush=True,
-    )
+    for what, key in (("ours", ""), ("ours, seeds averaged", "averaged_")):
+        difference, (low, high) = row[f"{key}difference"], row[f"{key}interval"]
+        each = " ".join(f"{d:+.3f}" for d in difference)
+        mean = f"{np.mean(difference):+.3f}"
+        print(f"{what} - {row['best_ridge']}: {mean}, 90 % {low:+.3f} to {high:+.3f}; by block {each}", flush=True)

@@ -8,11 +8,12 @@ same features, blocks and TRs: the ridges have lags as long as the model's kerne
 cross-validation inside the training TRs, and are fitted on training and validation TRs; features that are under an HRF
 already get no lags. `components` are ridges on the principal components that the model reads, the plain ones on the
 features themselves; those under the HRF read the components under the canonical response at three delays. Targets: the
-mean over people, and everybody (mean of their r). Gaps are those of the sets' own protocols, 60 s and 20 s: Alice's
-features look back 10 s, for which `giblet run` would leave 70 s.
+mean over people, and everybody (mean of their r). `seeds averaged` is what `train.ensemble` makes of as many. Gaps are
+those of the sets' own protocols, 60 s and 20 s. Alice is read twice: `alice` gives each word the last 10 s of text, for
+which `giblet run` would leave 70 s; `alice-by-word` reads each by itself, as is the default.
 
-Bar, Alice: group-mean r at least 0.25, above the best ridge in at least 4 of 5 test blocks, and the 90 % interval of
-the difference (bootstrap over blocks and people) above 0.
+Bar, both readings of Alice: group-mean r at least 0.25, above the best ridge in at least 4 of 5 test blocks, and the
+90 % interval of the difference (bootstrap over blocks and people) above 0.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def alice(data: Path, folder: Path) -> RealStudy:
 
 
 def alice_by_word(data: Path, folder: Path) -> RealStudy:
-    """The same with the settings of a plain `giblet run`: each word is read by itself."""
+    """The same with each word read by itself, which is the default of `text.context_s`."""
     what = "text, each word by itself (MiniLM), word rate, sound power"
     return RealStudy(alice_study(data, folder), what, {"text": {"weights": "minilm"}}, folds=5, gap_s=60, has_bar=True)
 

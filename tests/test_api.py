@@ -311,6 +311,8 @@ def test_a_demo_that_is_there_is_opened_but_not_one_of_another_seed(small):
     assert giblet.demo_study(small.parent, seed=3).name == "small"
     with pytest.raises(ConfigError, match="holds a demo study with seed 3, not 4; name another folder"):
         giblet.demo_study(small.parent, seed=4)
+    with pytest.raises(ConfigError, match="holds a demo study with films 2, not 3; name another folder"):
+        giblet.demo_study(small.parent, seed=3, films=3)
 
 
 @pytest.mark.parametrize("shifted_s", [float("nan"), float("inf"), 1e4])

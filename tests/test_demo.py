@@ -160,7 +160,7 @@ def test_one_film_is_tested_and_every_tr_is_in_one_block(films):
 
 
 def test_one_film_is_too_few(tmp_path):
-    with pytest.raises(ConfigError, match="1 films are too few for a demo; give at least 2"):
+    with pytest.raises(ConfigError, match="a demo needs at least 2 films, not 1"):
         make_demo(tmp_path / "study", films=1)
     assert not list(tmp_path.iterdir())
 

@@ -20,11 +20,11 @@ from nilearn.interfaces.fmriprep import load_confounds
 ADDED = (*MOTION, *TISSUE)
 
 
-def plain_demo(folder, seed, null, shifted_s, progress, films=2):
+def plain_demo(folder, seed, null, shifted_s, progress, *, films=2):
     """What `make_demo` leaves, without films and with noise for scans."""
     folder.mkdir()
     atlas = make_atlas()
-    for run in ("run-1", "run-2"):
+    for run in Plan(films).runs:
         (folder / f"{run}.mp4").write_bytes(b"film")
         (folder / f"{run}_annotations.tsv").write_text("onset\tduration\ttext\n0\t2\ta dog\n")
         for person in (1, 2):
@@ -32,7 +32,7 @@ def plain_demo(folder, seed, null, shifted_s, progress, films=2):
             image = nibabel.Nifti1Image(scan, atlas.affine())
             image.header.set_zooms((12, 12, 12, TR_S))
             nibabel.save(image, folder / f"sub-{person:02d}_{run}_bold.nii")
-    (folder / "truth.json").write_text(json.dumps({"split": Plan().split, "seed": seed}))
+    (folder / "truth.json").write_text(json.dumps({"split": Plan(films).split, "seed": seed}))
     nibabel.save(
         nibabel.Nifti1Image(atlas.volume((atlas.parcel + 1).astype(np.int16)), atlas.affine()), folder / "atlas.nii"
     )

@@ -1,7 +1,9 @@
 """The trunk: whole runs, drifts, people's delays, the refit, and ensembles."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from giblet.model import Delays, Ensemble, members_of, predict_scans, run_drive
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.networks import member_seeds
 from giblet.pipeline.train import fit_trunk
-from giblet.training import Schedule, TrunkTask, fit, most_steps
+from giblet.training import Schedule, TrunkTask, fit, most_steps, trunk
 from giblet.types import TRGrid
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,14 +112,22 @@ def test_the_refit_trains_on_validation_too_and_never_on_the_test(build, world, 
     assert not torch.equal(plain, weights(noise(slice(150, 180)), "validation"))
 
 
-def test_more_data_have_more_steps(build, world, quick_config):
-    trs = len(world.trs("train"))
-    holds = with_train(quick_config, windows=trs, window_trs=20, trunk_steps=None)
-    assert most_steps([world], holds) == 100
-    few = with_train(quick_config, windows=1, window_trs=20, trunk_steps=None)
-    assert most_steps([world], few) == round(200 * trs / 20) > 100
-    assert most_steps([world] * 3, few) == round(600 * trs / 20)
-    assert most_steps([world], with_train(few, trunk_steps=7)) == 7
+@pytest.mark.parametrize(("trs", "steps"), [((84,), 100), ((84, 428), 100), ((512, 256), 200), ((320,) * 8, 900)])
+def test_more_data_have_more_steps(quick_config, trs, steps):
+    timelines = [
+        SimpleNamespace(trs=lambda *labels, n=n: range(n) if labels == ("train",) else range(9999)) for n in trs
+    ]
+    assert most_steps(timelines, with_train(quick_config, trunk_steps=None)) == steps
+    assert most_steps(timelines, with_train(quick_config, trunk_steps=7)) == 7
+
+
+def test_a_long_training_is_validated_twenty_times(build, world, quick_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(trunk, "FEW_STEPS", 60)
+    config = with_train(quick_config, trunk_steps=None, trunk_validate_every=2, patience=50, refit=False)
+    model, codes, _ = build(world, config)
+    fit_trunk(model, codes, [world], config, RunFolder(tmp_path), quiet)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(3, 61, 3))
 
 
 def test_a_refit_goes_on_after_an_interruption(build, world, quick_config, tmp_path):

@@ -87,10 +87,12 @@ class TrainConfig(Section):
     trunk_steps: int | None = Field(
         None,
         ge=1,
-        description="most steps of the trunk, from features to BOLD; default 100 where each holds all training TRs, "
-        "else 200 passes over them",
+        description="most steps of the trunk, from features to BOLD; default 100, and 200 more for every 512 "
+        "training TRs beyond the first 512",
     )
-    trunk_validate_every: int = Field(10, ge=1, description="steps of the trunk between validations")
+    trunk_validate_every: int = Field(
+        10, ge=1, description="steps of the trunk between validations; a twentieth of its most steps where that is more"
+    )
     refit: bool = Field(
         True, description="train the trunk again on training and validation blocks, for as many steps as were best"
     )

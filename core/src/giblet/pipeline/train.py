@@ -24,6 +24,9 @@ from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, comp
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
 
+VALIDATIONS = 20
+"""A trunk that trains for long is validated so often: `patience` is then a share of its training."""
+
 
 def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress) -> Trained:
     """All three stages, each going on from its checkpoint; then `model/` is written."""
@@ -91,11 +94,10 @@ def fit_trunk(
 
     The ridges that it is compared with are refitted on the same blocks.
     """
-    t, begun = config.train, copy.deepcopy(model.state_dict())
+    t, begun, steps = config.train, copy.deepcopy(model.state_dict()), most_steps(timelines, config)
     task = TrunkTask(model, codes, timelines, config, name=_name("trunk", member))
-    schedule = replace(
-        Schedule.of(config, most_steps(timelines, config), t.trunk_lr), validate_every=t.trunk_validate_every
-    )
+    every = max(t.trunk_validate_every, steps // VALIDATIONS)
+    schedule = replace(Schedule.of(config, steps, t.trunk_lr), validate_every=every)
     found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
     if t.refit:
         model.load_state_dict(begun)

@@ -22,10 +22,11 @@ OWN_HEAD_RATE = 0.1
 """Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
 DELAY_RATE = 20.0
 """People's delays learn this much faster: 0.01 TR a step at most, with the default rate of the trunk."""
-WHOLE_STEPS = 100
-"""Steps of the trunk where each step holds all training TRs, if nobody says how many it shall take."""
-DRAWN_PASSES = 200
-"""How often, on average, it sees a TR where steps draw windows: more data may be learned from for longer."""
+FEW_TRS, FEW_STEPS, MORE_STEPS = 512, 100, 200
+"""Up to so many training TRs, so many steps of the trunk; and as many more for every so many TRs beyond.
+
+What they are worth is in docs/explanation/method.md.
+"""
 
 
 def most_steps(timelines: Sequence[Timeline], config: RunConfig) -> int:
@@ -33,9 +34,8 @@ def most_steps(timelines: Sequence[Timeline], config: RunConfig) -> int:
 
     The learning rate falls over these steps: too few leave what more data could teach, too many overfit few data.
     """
-    t = config.train
-    steps = sum(len(line.trs("train")) for line in timelines) / (t.windows * t.window_trs)
-    return t.trunk_steps or (WHOLE_STEPS if steps <= 1 else round(DRAWN_PASSES * steps))
+    beyond = max(0, sum(len(line.trs("train")) for line in timelines) - FEW_TRS)
+    return config.train.trunk_steps or FEW_STEPS + round(MORE_STEPS * beyond / FEW_TRS)
 
 
 class TrunkTask:

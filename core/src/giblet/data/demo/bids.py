@@ -28,6 +28,7 @@ def make_bids_demo(
     null: bool = False,
     shifted_s: float = 0.0,
     progress: Callable[[str], None] | None = None,
+    *,
     films: int = 2,
 ) -> Path:
     """Make the demo study as a BIDS data set, the same for the same seed, and return its folder.
@@ -42,12 +43,13 @@ def make_bids_demo(
     """
     with whole_folder(folder) as unfinished:
         plain = unfinished / "plain"
-        make_demo(plain, seed, null, shifted_s, progress, films)
+        make_demo(plain, seed, null, shifted_s, progress, films=films)
         _describe(unfinished)
-        _move_stimuli(plain, unfinished, Plan(films).runs)
+        runs = Plan(films).runs
+        _move_stimuli(plain, unfinished, runs)
         for i in range(N_PEOPLE):
-            for r, run in enumerate(Plan(films).runs):
-                _write_run(plain, unfinished, i, r, run, seed)
+            for r, run in enumerate(runs):
+                _write_run(plain, unfinished, i, run, stream(seed, "confounds", i, r))
         shutil.rmtree(plain)
     return folder
 
@@ -75,12 +77,11 @@ def _stim(run: str) -> str:
     return f"stim-{run.replace('-', '')}"
 
 
-def _write_run(plain: Path, root: Path, person: int, r: int, run: str, seed: int) -> None:
+def _write_run(plain: Path, root: Path, person: int, run: str, rng: np.random.Generator) -> None:
     """One scan with its mask, confounds and events."""
     import nibabel
 
     subject = f"sub-{person + 1:02d}"
-    rng = stream(seed, "confounds", person, r)
     image = nibabel.load(plain / f"{subject}_{run}_bold.nii")
     table = draw_confounds(rng)
     head = make_atlas().mask

@@ -38,7 +38,7 @@ def _glover(t: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class Person:
-    """One person: HRF peaks of the responsive parcels [R] in s, noiseless signal and noise, both [R runs, T, V].
+    """One person: HRF peaks of the responsive parcels [A] in s, noiseless signal and noise, both [R runs, T, V].
 
     `parts` is what each process alone would have caused, [R, T, V] by process; `signal` and `noise` add up to BOLD
     around each voxel's `baseline` [V]. `on_time` is the signal as it would be had nothing been shifted.
@@ -102,15 +102,15 @@ def _person(
 
 
 def _measure(atlas: Atlas, fine: Float64, tuning: Float64, peak_s: Float64, shifted_s: float) -> Float64:
-    """Blur populations [R, n, P * 3] by each parcel's HRF, read them at each TR's middle, and mix them: [R, T, V]."""
+    """Blur populations [R, n, A * 3] by each parcel's HRF, read them at each TR's middle, and mix them: [R, T, V]."""
     from scipy.signal import fftconvolve
 
     times = (np.arange(N_TRS) + SLICE_TIME_REF) * TR_S - shifted_s
     clock = (np.arange(fine.shape[1]) + 0.5) / FINE_HZ
     out = np.zeros((len(fine), N_TRS, len(atlas.parcel)))
-    for r, parcel in enumerate(atlas.responsive):
-        units = fine[:, :, r * UNITS : (r + 1) * UNITS]
-        blurred = fftconvolve(units, hrf(peak_s[r])[None, :, None], axes=1)[:, : len(clock)]
+    for a, parcel in enumerate(atlas.responsive):
+        units = fine[:, :, a * UNITS : (a + 1) * UNITS]
+        blurred = fftconvolve(units, hrf(peak_s[a])[None, :, None], axes=1)[:, : len(clock)]
         voxels = np.flatnonzero(atlas.parcel == parcel)
         for run in range(len(fine)):
             sampled = np.stack([np.interp(times, clock, unit, left=0.0) for unit in blurred[run].T], axis=1)

@@ -69,7 +69,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.films < 2:
-            raise ConfigError(f"{self.films} films are too few for a demo; give at least 2: one trains, one is tested")
+            raise ConfigError(f"a demo needs at least 2 films, not {self.films}: one trains, one is tested")
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """Run index and TRs of every stretch in which all levels recur: blocks and the gaps between; the test last."""
+        """Run index and TRs of every stretch in which all levels recur, films that train first, the test last."""
         edges = sorted({0, N_TRS, *(edge for _, *part in PARTS for edge in part)})
         whole = [(r, 0, N_TRS) for r in range(self.films) if r != TEST_RUN]
         return (*whole, *((TEST_RUN, first, last) for first, last in pairwise(edges)))
@@ -96,7 +96,7 @@ def stream(seed: int, *purpose: object) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Units:
-    """The sentences of all films in order, [E], which refine the shots: run, block, shot, and first and last frame."""
+    """The sentences, [E], block by block of the plan, which refine shots: run, block, shot, first and last frame."""
 
     run: Int
     block: Int

@@ -27,6 +27,9 @@ from giblet.data.study_file import StudyFile
 from giblet.errors import ConfigError, DataError
 from giblet.types import seconds
 
+AT_ONCE = 2
+"""Films that are rendered at the same time."""
+
 
 def make_demo(
     folder: Path,
@@ -34,13 +37,15 @@ def make_demo(
     null: bool = False,
     shifted_s: float = 0.0,
     progress: Callable[[str], None] | None = None,
+    *,
     films: int = 2,
 ) -> Path:
     """Make the study with a known truth, the same for the same seed, and return the path of its study.toml.
 
     Films of 8 min with annotations, six people, 1,072 voxels each, an atlas and `truth.json`. `null`
     phase-randomises the scans; `shifted_s` makes responses that many seconds late although study.toml says offset 0.
-    Of `films`, the second is validated and tested on and all others train; each number of them is another world.
+    Of `films`, the second trains, validates and tests and all others train; each number of them has other films, and
+    the same brains.
 
     Raises
     ------
@@ -53,9 +58,9 @@ def make_demo(
         raise DataError(
             f"a shift of {shifted_s:g} s is longer than a run of the demo, {N_TRS * TR_S:g} s; give a shorter one"
         )
-    Plan(films)
+    plan = Plan(films)
     with whole_folder(folder) as unfinished:
-        _make(unfinished, seed, null, shifted_s, progress or (lambda _: None), films)
+        _make(unfinished, seed, plan, null, shifted_s, progress or (lambda _: None))
     return Path(folder).absolute() / "study.toml"
 
 
@@ -82,26 +87,26 @@ def whole_folder(place: Path) -> Iterator[Path]:
         raise
 
 
-def _make(folder: Path, seed: int, null: bool, shifted_s: float, say: Callable[[str], None], films: int) -> None:
+def _make(folder: Path, seed: int, plan: Plan, null: bool, shifted_s: float, say: Callable[[str], None]) -> None:
     say("demo: three latent processes")
-    world = make_world(seed, films)
-    say(f"demo: {films} films of 8 min with sound, and the story")
+    world = make_world(seed, plan.films)
+    say(f"demo: {plan.films} films of 8 min with sound, and the story")
     rendered = _render(folder, world)
-    for r, run in enumerate(world.plan.runs):
+    for r, run in enumerate(plan.runs):
         (folder / f"{run}_annotations.tsv").write_text(annotation_table(world, r), encoding="utf-8")
     say("demo: six people")
     _write_people(folder, world, null, shifted_s)
     _write_atlas(folder)
-    (folder / "study.toml").write_text(study_toml(world.plan), encoding="utf-8")
+    (folder / "study.toml").write_text(study_toml(plan), encoding="utf-8")
     list(rendered)
 
 
 def _render(folder: Path, world: World) -> Iterable[None]:
-    """Start rendering, two films at a time in processes of their own; all are there when the result is exhausted."""
+    """Start rendering films in processes of their own; all are there when the result is exhausted."""
     from joblib import Parallel, delayed
 
     jobs = [delayed(write_film)(folder / f"{run}.mp4", world, r) for r, run in enumerate(world.plan.runs)]
-    return cast("Iterable[None]", Parallel(n_jobs=2, return_as="generator")(jobs))
+    return cast("Iterable[None]", Parallel(n_jobs=AT_ONCE, return_as="generator")(jobs))
 
 
 def _write_people(folder: Path, world: World, null: bool, shifted_s: float) -> None:
