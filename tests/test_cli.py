@@ -329,6 +329,7 @@ def test_what_the_demo_cannot_do_is_refused_before_it_is_made(here, tmp_path, ar
 
 def test_a_demo_of_no_shift_is_one_line(here, tmp_path):
     refused(here("demo", "here", "--shifted", "nan"), "is not a time in seconds")
+    refused(here("demo", "here", "--films", "1"), "a demo needs at least 2 films, not 1")
     assert not (tmp_path / "here").exists()
 
 

@@ -19,6 +19,7 @@ from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.train import train_trunk
 from giblet.training import TrunkTask
+from giblet.training import trunk as trunk_stage
 from giblet.training.footprint import Living, bytes_of, bytes_read, footprint
 from torch import nn
 
@@ -120,6 +121,16 @@ def inputs_of(folder, **settings):
     request = Request.of({}, SETTINGS | settings)
     study, config = request.of_study(load_study(folder))
     return extract_study(study, config, registry_of_run(), lambda *_: None), config
+
+
+def test_more_trs_are_foretold_more_steps(folder, monkeypatch):
+    inputs, config = inputs_of(folder, **{"train.trunk_steps": None, "train.refit": False})
+    few = training_costs(inputs, config).stages[0]
+    monkeypatch.setattr(trunk_stage, "FEW_TRS", 20)
+    trs = sum(len(t.trs("train")) for t in inputs.timelines)
+    more = training_costs(inputs, config).stages[0]
+    assert (few.stage, few.steps) == ("trunk", 100)
+    assert more.steps == 100 + round(10 * (trs - 20)) > 100
 
 
 @pytest.mark.parametrize("preset", ["compact", "dense", "two-stage"])

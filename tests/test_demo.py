@@ -17,7 +17,9 @@ from giblet.data.demo import make_demo
 from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.brain import hrf, make_people
 from giblet.data.demo.cleaning import clean_blocks
+from giblet.data.demo.film import frames
 from giblet.data.demo.schedule import CAUSES, FPS_HZ, Plan
+from giblet.data.demo.sound import sound as sound_of
 from giblet.data.demo.story import CLAUSES, sentences
 from giblet.data.demo.world import make_world, worst_r
 from giblet.errors import ConfigError
@@ -136,6 +138,16 @@ def test_processes_are_independent(seed, films):
     names, latents = drawn(seed, films).latents()
     assert latents.shape[:2] == (films, 320)
     assert worst_r(names, latents.reshape(-1, len(names))) < 0.1
+
+
+def test_every_film_is_rendered():
+    """The last of five is as long as the others, and its own."""
+    world = drawn(0, 5)
+    shots = [sum(1 for shot in frames(world, run) for _ in shot) for run in (1, 4)]
+    waves = [sound_of(world, run) for run in (1, 4)]
+    assert shots == [6000, 6000]
+    assert [len(wave) for wave in waves] == [480 * 24_000] * 2
+    assert abs(np.corrcoef(*waves)[0, 1]) < 0.1
 
 
 @WORLDS

@@ -47,6 +47,15 @@ def folder(tmp_path_factory):
         return bids.make_bids_demo(tmp_path_factory.mktemp("demo") / "ds", seed=3)
 
 
+def test_more_films_are_more_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(bids, "make_demo", plain_demo)
+    monkeypatch.setattr(bids, "N_PEOPLE", 2)
+    study = study_from_bids(bids.make_bids_demo(tmp_path / "ds", seed=3, films=3), "demo")
+    assert study.runs == ("run-1", "run-2", "run-3")
+    assert study.split == Plan(3).split
+    assert {(s.subject, s.run) for s in study.scans} == {(p, r) for p in study.subjects for r in study.runs}
+
+
 def test_it_is_found_by_its_names(folder):
     study = study_from_bids(folder, "demo")
     assert (study.subjects, study.runs) == (("sub-01", "sub-02"), ("run-1", "run-2"))

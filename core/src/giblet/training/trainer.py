@@ -92,7 +92,7 @@ def _loop(engine: Engine, state: State, folder: Path, log: Log, progress: Progre
         if not told and _validates(schedule, state):
             mean, state.loss = state.loss / ((state.step - 1) % schedule.validate_every + 1), 0.0
             score, parts = judged(engine, state)
-            row = {"stage": task.name, "step": state.step, "train": mean, "validation": score}
+            row = {"stage": task.name, "step": state.step, "most": schedule.steps, "train": mean, "validation": score}
             row |= {"seconds": round(time.monotonic() - started, 2)}
             log(row | {"gradients": state.norms, "scales": state.scales, "parts": parts})
         if told or due or _ended(schedule, state):
