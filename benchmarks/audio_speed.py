@@ -36,6 +36,7 @@ import torch
 from giblet.errors import WeightsError
 from giblet_audio_encodec import AudioEncodec
 from giblet_audio_encodec.codec import Codec, load_codec
+from own_peak import with_own_peak
 
 KBPS, RATE_HZ, HOP = 6.0, 24_000, 320
 SPEED_BAR, MEMORY_BAR = 1.8, 1.2
@@ -43,9 +44,10 @@ SHORT_S, LONG_S = 120, 23 * 60 + 46
 TRS, TR_S, WIDTH = 16, 1.5, 256
 TARGETS = ("codes", "latents", "regression", "finetune")
 CHILD = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 import torch
+from own_peak import own_peak
 from giblet.types import Features, Source
 from giblet_audio_encodec import AudioEncodec
 wav, weights, threads = sys.argv[1:]
@@ -53,7 +55,7 @@ torch.set_num_threads(int(threads))
 encodec = AudioEncodec(weights=weights)
 features = Features.concat(encodec.extract(Source(Path(wav))))
 made = encodec.reconstruct(features, Path(wav).with_name("made"))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = own_peak()
 import soundfile
 print(json.dumps({"frames": len(features.values), "samples": soundfile.info(made).frames, "peak_bytes": peak}))
 """
@@ -116,7 +118,7 @@ def round_trip(seconds: int, weights: str, threads: int) -> dict[str, Any]:
         wav = Path(tmp) / "sound.wav"
         soundfile.write(wav, noise(seconds), RATE_HZ, subtype="PCM_16")
         command = [sys.executable, "-c", CHILD, str(wav), weights, str(threads)]
-        done = subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, check=True, capture_output=True, env=with_own_peak())
     return json.loads(done.stdout)
 
 

@@ -26,13 +26,15 @@ from typing import Any
 
 import numpy as np
 from giblet.data.store import features_folder
+from own_peak import with_own_peak
 
 SHAPE, VOLUMES, TR_S = (61, 73, 61), 946, 1.5
 BAR_TIME, BAR_BYTES = 0.5, 600e6
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import numpy as np
+from own_peak import own_peak
 way, scan, mask, out = sys.argv[1:]
 import nibabel, nilearn.masking
 from giblet.types import Source
@@ -49,7 +51,7 @@ if way == "ours":
 else:
     values = nilearn.masking.apply_mask(scan, mask)
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = own_peak()
 if out != "-":
     np.save(out, values)
 print(json.dumps({"seconds": seconds, "peak_bytes": peak}))
@@ -88,7 +90,7 @@ def _volume(inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def read(way: str, scan: Path, mask: Path, out: Path | None = None) -> dict[str, Any]:
     """One reading in a process of its own."""
     command = [sys.executable, "-c", CHILD, way, str(scan), str(mask), "-" if out is None else str(out)]
-    done = subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, check=True, capture_output=True, env=with_own_peak())
     return json.loads(done.stdout)
 
 

@@ -34,14 +34,16 @@ import numpy as np
 from giblet.folders import cache_folder
 from giblet.media import read_frames
 from giblet.media.frame_scaling import FLAGS
+from own_peak import with_own_peak
 
 WIDTH, HEIGHT, SECONDS = 160, 90, 30
 BAR_TIME, BAR_MEMORY, BAR_MEAN, BAR_WITHIN, BAR_SHARE = 1.15, 1.1, 0.5, 2, 0.99
 OURS = ("read_frames", "extract")
 THEIRS = ("command line", "to a file")
 CHILD = """
-import json, os, resource, sys, time
+import json, os, sys, time
 from pathlib import Path
+from own_peak import own_peak
 what, film, folder = sys.argv[1:]
 os.environ["GIBLET_CACHE"] = folder
 from giblet.media import read_frames
@@ -61,7 +63,7 @@ if what == "extract":
 else:
     frames = sum(len(c.values) for c in read_frames(Path(film), modality.width_px, modality.height_px))
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = own_peak()
 print(json.dumps({"seconds": seconds, "frames": frames, "peak_bytes": peak}))
 """
 
@@ -136,7 +138,10 @@ def ours(film: Path, way: str, folder: Path) -> dict[str, Any]:
     place = Path(tempfile.mkdtemp(dir=folder))
     try:
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, way, str(film), str(place)], check=True, capture_output=True
+            [sys.executable, "-c", CHILD, way, str(film), str(place)],
+            check=True,
+            capture_output=True,
+            env=with_own_peak(),
         )
     finally:
         shutil.rmtree(place)
