@@ -68,19 +68,23 @@ class Browser:
         self.events += [parsed] if "method" in parsed else []
         return parsed
 
-    def open(self, page: Path) -> None:
-        self.send("Page.navigate", url=page.as_uri())
-        self._wait_for_load()
+    def open(self, page: Path | str) -> None:
+        self._load("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
 
     def reload(self) -> None:
-        """The same page again, by the process that holds it: another may not yet see what it keeps."""
-        self.events.clear()
-        self.send("Page.reload")
-        self._wait_for_load()
+        self._load("Page.reload")
 
-    def _wait_for_load(self) -> None:
-        while not any(e["method"] == "Page.loadEventFired" for e in self.events):
+    def _load(self, method: str, **params: Any) -> None:
+        self.events.clear()
+        self.send(method, **params)
+        while not self._loaded():
             self.receive()
+
+    def _loaded(self) -> bool:
+        """Whether a document has come and loaded; a load told of before it came is another's."""
+        told = [e["method"] for e in self.events]
+        came = told.index("Page.frameNavigated") if "Page.frameNavigated" in told else len(told)
+        return "Page.loadEventFired" in told[came:]
 
     def show(
         self, width: int = 1000, scheme: str = "light", media: str = "screen", motion: str = "no-preference"

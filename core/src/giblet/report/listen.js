@@ -4,9 +4,17 @@ const every = (selector) => [...document.querySelectorAll(selector)];
 const test = JSON.parse(one("#test").textContent);
 const place = `giblet-listen-${test.id}`;
 const player = new Audio();
-let kept = { listener: "", answers: [] }, heard = new Set(), begun = Date.now(), stored = true;
-try { kept = JSON.parse(localStorage.getItem(place)) || kept; } catch { stored = false; }
-const keep = () => { try { localStorage.setItem(place, JSON.stringify(kept)); } catch { stored = false; } };
+let kept = { listener: "", answers: [], at: 0 }, heard = new Set(), begun = Date.now(), stored = true;
+// Kept twice, and the newer counts: only the storage outlives the tab, and a busy Chromium now and then opens a file
+// with an empty storage, never with an empty history.
+const newer = (found) => { if (found?.at > kept.at) kept = found; };
+newer(history.state?.[place]);
+try { newer(JSON.parse(localStorage.getItem(place))); } catch { stored = false; }
+function keep() {
+  kept.at = Date.now();
+  try { localStorage.setItem(place, JSON.stringify(kept)); } catch { stored = false; }
+  history.replaceState({ [place]: kept }, "");
+}
 const now = () => test.trials[kept.answers.length];
 const say = (text) => { one("#state").textContent = stored ? text : `${text} This browser keeps nothing: do not close the page.`; };
 
@@ -95,7 +103,7 @@ every("[data-save]").forEach((b) => b.addEventListener("click", () => save(b.dat
 one("#listener").addEventListener("input", (e) => { kept.listener = e.target.value.trim(); keep(); });
 one("#again").addEventListener("click", () => {
   if (!confirm("Throw these answers away and begin again?")) return;
-  kept = { listener: kept.listener, answers: [] };
+  kept = { ...kept, answers: [] };
   keep();
   show();
 });
