@@ -90,7 +90,7 @@ def bare_decoders(task: DecoderTask) -> Loss:
 
     def loss(batch: DecoderBatch) -> Tensor:
         read = [(torch.from_numpy(s.y)[None], torch.from_numpy(s.valid)[None], s.subject) for s in batch.scans]
-        z = torch.cat([model.read(y, valid, model.subjects.index(subject)) for y, valid, subject in read])
+        z = torch.cat([model.latent(y, valid, model.subjects.index(subject)) for y, valid, subject in read])
         guess, total = model.outputs(z), torch.zeros(())
         for n in task.nets:
             error = (guess[n.name] - torch.from_numpy(batch.codes[n.name].target)).square().mean((0, 1))

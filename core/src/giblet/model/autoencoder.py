@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from giblet.config import ModelConfig
 from giblet.model.hemodynamics import Delays, Hemodynamics
+from giblet.model.inversion import Inversion
 from giblet.model.losses import NativeLoss
+from giblet.model.placing import device_of
 from giblet.model.presets import PRESETS, Inputs, Middle, Picture, Preset, Voxels
 from giblet.model.presets.back import Back
 from giblet.model.presets.compact import Apart, Sum
@@ -77,7 +79,8 @@ class Autoencoder(nn.Module):
     `inputs` are the sizes of what the trunk reads, `outputs` the widths of the codes it gives back, `pictures` the
     shapes of inputs that are pictures. The layers are those of `config.preset`. The heads are a person's forward
     [n, D'] -> [n, 1, U] and inverse [n, 1, U] -> [n, D] modules; `middle` is what lies between them and the voxels
-    (U = V where it is nothing). Modalities in `applied` already carry an HRF and join behind the kernel.
+    (U = V where it is nothing). Modalities in `applied` already carry an HRF and join behind the kernel. What the
+    inversion reads comes to what nets read once it is there (`invert`).
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class Autoencoder(nn.Module):
         self.mix = nn.Sequential(*join, nn.LayerNorm(config.latent))
         self.outputs = mirror(preset, Inputs(outputs, pictures or {}), config)
         self.shrinkage = Shrinkage(outputs)
+        self.inversion: Inversion | None = None
+        self.widths = {n: w for n, w in outputs.items() if n in self.outputs}
 
     def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """Codes [B, T, P] of each modality to what the heads read, [B, T, D * K]: latent, then hemodynamics."""
@@ -138,15 +143,33 @@ class Autoencoder(nn.Module):
         rows = self.heads(subject, self.drop(drive.flatten(0, 1))).squeeze(1)
         return self.middle.outward(rows).unflatten(0, drive.shape[:2])
 
-    def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
-        """A person's scan [B, T, V], measured or predicted, back to the latent ẑ [B, T, D]."""
+    def latent(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
+        """A person's scan [B, T, V], measured or predicted, back to the latent ẑ [B, T, D], as it was learned."""
         rows, mask = self.middle.inward(y.flatten(0, 1)).unsqueeze(1), valid.flatten().unsqueeze(1)
         z = self.inverse_heads(subject, rows, mask).unflatten(0, y.shape[:2])
         return self.mix(self.inverse_hemodynamics(z, valid))
 
+    def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
+        """All that is read of a person's scan [B, T, V]: ẑ, and behind it the scores in closed form, [B, T, D + S]."""
+        z = self.latent(y, valid, subject)
+        return z if self.inversion is None else torch.cat([z, self.inversion(y, valid, subject)], -1)
+
+    def invert(self, voxels: Sequence[int]) -> Inversion:
+        """Have scans read in closed form, too, of so many voxels a person; until it is fitted, or loaded, that is 0."""
+        self.inversion = Inversion(voxels, self.widths, self.hemodynamics.tr_s).to(device_of(self))
+        return self.inversion
+
     def rebuild(self, z: Tensor) -> dict[str, Tensor]:
-        """The code of each modality from the latent, [.., D] -> [.., width], shrunk as far as noise asks for."""
-        return self.shrinkage(self.outputs(z))
+        """The code of each modality from what was read, [.., D + S] -> [.., width], as far as either way is trusted."""
+        learned, closed = self.both_ways(z)
+        trusted = self.shrinkage(learned)
+        return trusted if closed is None else {n: code + closed[n] for n, code in trusted.items()}
+
+    def both_ways(self, z: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+        """Codes as nets read them, not yet shrunk, and in closed form."""
+        width = self.config.latent
+        closed = None if self.inversion is None else self.inversion.codes(z[..., width:])
+        return self.outputs(z[..., :width]), closed
 
     def trunk_parameters(self) -> int:
         """Parameters of all but front ends and brain heads."""

@@ -19,6 +19,23 @@ def best_multiple(guess: Tensor, target: Tensor) -> float:
     return max(0.0, float((guess * target).sum()) / size) if size > 0 else 0.0
 
 
+def best_multiples(one: Tensor, other: Tensor, target: Tensor) -> tuple[float, float]:
+    """The factors a, b >= 0 that make a * one + b * other nearest to the target in squared error.
+
+    Where the best of all would subtract a guess, that is left out: the best of the rest is on the edge (Lawson &
+    Hanson 1974, ch. 23, doi:10.1137/1.9781611971217).
+    """
+    g, h, t = (x.double().flatten() for x in (one, other, target))
+    gg, hh, gh, gt, ht = (float(x @ y) for x, y in ((g, g), (h, h), (g, h), (g, t), (h, t)))
+    det = gg * hh - gh**2
+    if det > 1e-12 * gg * hh:
+        a, b = (gt * hh - ht * gh) / det, (ht * gg - gt * gh) / det
+        if a >= 0 and b >= 0:
+            return a, b
+    alone = best_multiple(g, t), best_multiple(h, t)
+    return (alone[0], 0.0) if alone[0] * gt >= alone[1] * ht else (0.0, alone[1])
+
+
 class Shrinkage(nn.Module):
     """A factor for every column of each modality's code, 1 until it is fitted: {name: [.., W]} -> {name: [.., W]}."""
 
@@ -31,9 +48,9 @@ class Shrinkage(nn.Module):
         """{name: [.., W]}."""
         return {n: code * self.get_buffer(f"of_{n}") for n, code in codes.items()}
 
-    def put(self, name: str, columns: slice, factor: float) -> None:
-        """Set the factor of some columns of a modality."""
-        self.get_buffer(f"of_{name}")[columns] = factor
+    def put(self, name: str, factors: Tensor) -> None:
+        """Set the factors of a modality's columns, [W]."""
+        self.get_buffer(f"of_{name}").copy_(factors)
 
 
 def calibrated_loss(guess: Tensor, target: Tensor) -> float:

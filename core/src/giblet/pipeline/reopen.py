@@ -13,7 +13,7 @@ from giblet.config import RunConfig
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
 from giblet.modality import Modality
-from giblet.model import Codes, ModalityNets, Model, Projection, RelativeLoss, predict_scans
+from giblet.model import Codes, ModalityNets, Model, Projection, RelativeLoss, members_of, predict_scans
 from giblet.pipeline.blueprint import Blueprint
 from giblet.pipeline.cleaned import Scale
 from giblet.pipeline.clocks import Clock
@@ -107,6 +107,8 @@ def reopen(run: Path, registry: Registry) -> Reopened:
     codes = Codes.empty(0, {key: Projection.of(a) for key, a in arrays["projection"].items()})
     nets = build_nets(blueprint, config)
     model = build_model(blueprint, nets, codes, config)
+    for member in members_of(model):
+        member.invert([blueprint.voxels[s] for s in blueprint.subjects])
     load_weights(model, nets, weights, facts)
     return Reopened(
         run,

@@ -1,47 +1,78 @@
-"""What scans of the validation blocks are read back to, before it is shrunk: for stopping, and for shrinking."""
+"""What scans of the validation blocks are read back to, before it is trusted: for stopping, and for trusting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.data.dataset import Timeline
 from giblet.model import Autoencoder, Codes, read_block
-from giblet.model.shrinkage import best_multiple, calibrated_loss
-
-Pairs = dict[str, tuple[Tensor, Tensor]]
+from giblet.model.shrinkage import best_multiples, calibrated_loss
 
 
-def read_back(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], names: Sequence[str]) -> Pairs:
-    """Unshrunk codes from everybody's measured scans in the validation blocks, and the true ones, [n, W'] each."""
-    empty = {name: torch.zeros(0, codes.projections[name].back) for name in names}
-    guesses, targets = ({name: [rows] for name, rows in empty.items()} for _ in range(2))
+class ReadBack(NamedTuple):
+    """A modality's code as nets read it, as it is read in closed form (0 where it is not), and as it is, [n, W']."""
+
+    learned: Tensor
+    closed: Tensor
+    target: Tensor
+
+
+def read_back(
+    model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], names: Sequence[str]
+) -> dict[str, ReadBack]:
+    """What is read from everybody's measured scans in the validation blocks, unshrunk."""
+    parts: dict[str, list[ReadBack]] = {n: [_nothing(codes.projections[n].back)] for n in names}
     places = [(i, run, block) for i, run in enumerate(timelines) for block in run.of("validation")]
     for i, run, block in places:
         for s, y in run.scans.items():
             z = read_block(model, y[block.trs], run.scanned[s][block.trs], s)
             with torch.no_grad():
-                guess = model.outputs(z)
+                learned, closed = model.both_ways(z)
             for name in names:
                 there = torch.from_numpy(codes.present[i][name][block.trs])
-                guesses[name].append(guess[name].cpu()[there])
-                targets[name].append(torch.from_numpy(codes.targets[i][name][block.trs])[there])
-    return {name: (torch.cat(guesses[name]), torch.cat(targets[name])) for name in names}
+                guess = learned[name].cpu()[there]
+                other = torch.zeros_like(guess) if closed is None else closed[name].cpu()[there]
+                target = torch.from_numpy(codes.targets[i][name][block.trs])[there]
+                parts[name].append(ReadBack(guess, other, target))
+    return {name: ReadBack(*map(torch.cat, zip(*found, strict=True))) for name, found in parts.items()}
 
 
-def calibrated_losses(pairs: Pairs, codes: Codes) -> dict[str, float]:
-    """Relative loss of each modality at the best multiple of each of its parts, the mean over parts: at most 1."""
+def _nothing(width: int) -> ReadBack:
+    return ReadBack(*(torch.zeros(0, width) for _ in range(3)))
+
+
+def calibrated_losses(found: Mapping[str, ReadBack], codes: Codes) -> dict[str, float]:
+    """Relative loss of each modality, as nets read it, at the best multiple of each of its parts, the mean over parts.
+
+    At most 1.
+    """
     return {
-        name: sum(calibrated_loss(guess[:, c], target[:, c]) for c in parts) / len(parts)
-        for name, (guess, target) in pairs.items()
+        name: sum(calibrated_loss(r.learned[:, c], r.target[:, c]) for c in parts) / len(parts)
+        for name, r in found.items()
         for parts in [codes.projections[name].parts]
     }
 
 
-def shrink(model: Autoencoder, pairs: Pairs, codes: Codes) -> None:
-    """Let the model shrink each part of what it reads to its best multiple."""
-    for name, (guess, target) in pairs.items():
+def trust(
+    model: Autoencoder, found: Mapping[str, ReadBack], readable: Mapping[str, NDArray[np.bool_]], codes: Codes
+) -> dict[str, NDArray[np.float64]]:
+    """Let the model shrink what nets read to its best share, part by part; gives the closed form's, {name: [W']}.
+
+    Columns that are not `readable` get nothing from either: what nets make of them is noise, however small its error.
+    """
+    out = {}
+    for name, r in found.items():
+        learned, closed = np.zeros(r.target.shape[1]), np.zeros(r.target.shape[1])
         for c in codes.projections[name].parts:
-            model.shrinkage.put(name, c, best_multiple(guess[:, c], target[:, c]))
+            columns = np.arange(c.start, c.stop)[readable[name][c]]
+            pair = best_multiples(r.learned[:, columns], r.closed[:, columns], r.target[:, columns])
+            learned[columns], closed[columns] = pair
+        model.shrinkage.put(name, torch.from_numpy(learned))
+        out[name] = closed
+    return out

@@ -22,12 +22,14 @@ from giblet.model import (
     decode_code,
     person_drive,
     placed,
+    predict_scans,
     run_drive,
 )
 from giblet.training.balance import Losses
 from giblet.training.batch import CodeWindows, DecoderBatch, DrawnScan, MadeTRs
-from giblet.training.calibration import Pairs, calibrated_losses, read_back, shrink
+from giblet.training.calibration import ReadBack, calibrated_losses, read_back, trust
 from giblet.training.drawing import Drawn, draw_scans, frames_of, read_trs
+from giblet.training.inversion import fit_inversion
 from giblet.training.recompute import through
 from giblet.training.share import WHOLE, Rows, Share, own_draws
 from giblet.training.trunk import TrunkTask
@@ -157,7 +159,7 @@ class DecoderTask:
         """The latent of window `place` of the batch, [1, L, D]; its draws are its own, whoever computes it."""
         valid = placed(scan.valid, self.inverse)
         with own_draws(place, valid.device):
-            return self.model.read(self._live(scan)[None], valid[None], self.model.subjects.index(scan.subject))
+            return self.model.latent(self._live(scan)[None], valid[None], self.model.subjects.index(scan.subject))
 
     def _live(self, scan: DrawnScan) -> Tensor:
         """A scan that is read back, [L, V], through whose prediction a share of the gradient passes."""
@@ -209,9 +211,12 @@ class DecoderTask:
         return {name: score / share.count for name, score in scores.items()}
 
     def calibrate(self) -> None:
-        """Shrink each part of what is read from scans to its best multiple on the validation blocks."""
+        """Read scans in closed form, too, and trust each way as far as it is right on the validation blocks."""
         self.model.eval()
-        shrink(self.model, self._read_back(), self.codes)
+        predicted = predict_scans(self.model, self.codes, self.timelines) if self.trunk else self.predicted
+        readout = fit_inversion(self.model, self.codes, self.timelines, predicted)
+        readout.put()
+        readout.put_again(trust(self.model, self._read_back(), readout.readable, self.codes))
 
-    def _read_back(self) -> Pairs:
+    def _read_back(self) -> dict[str, ReadBack]:
         return read_back(self.model, self.codes, self.timelines, [n.name for n in self.nets])

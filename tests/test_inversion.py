@@ -1,0 +1,150 @@
+"""Scans read in closed form: against the textbook's posterior, scikit-learn's ridge and scipy's least squares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from giblet.alignment import canonical_hrf, convolve_hrf
+from giblet.errors import DataError
+from giblet.model import read_block
+from giblet.model.inversion import SCORES, Inversion
+from giblet.model.shrinkage import best_multiples
+from giblet.training.inversion import PENALTIES, Moments, fit_inversion
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+
+FIT, TEST = np.r_[:120, 150:180], np.arange(210, 260)
+
+
+@pytest.fixture
+def fitted(build, world, quick_config):
+    """A model whose predictions are the world's true responses, up to noise, and what it reads."""
+    model, codes, _ = build(world, quick_config)
+    drive = convolve_hrf(world.aligned["text"].features.values[:, :6], canonical_hrf(1.5))
+    predicted = {}
+    for s, y in world.scans.items():
+        weights = np.linalg.lstsq(drive[FIT], y[FIT], rcond=None)[0]
+        predicted[s] = (drive @ weights).astype(np.float32)
+    model.eval()
+    return model, codes, predicted
+
+
+def test_scores_are_the_posterior_means_of_components(fitted, world):
+    """With variances S of components C and noise N: E[c | y] = S C (C'SC + N)^-1 y, which inverts in voxels."""
+    model, codes, predicted = fitted
+    fit_inversion(model, codes, [world], [predicted])
+    together = PCA(6).fit(np.concatenate([predicted[s][FIT] for s in model.subjects], 1).astype(np.float64))
+    variance = together.explained_variance_ * (len(FIT) - 1) / len(FIT)
+    for k, s in enumerate(model.subjects):
+        mine = together.components_[:, 20 * k : 20 * k + 20]
+        noise = np.square(world.scans[s][FIT] - predicted[s][FIT], dtype=np.float64).mean(0)
+        known = (variance[:, None] * mine) @ np.linalg.inv((mine.T * variance) @ mine + np.diag(noise))
+        into = model.inversion.get_buffer(f"into_{k}").double().numpy()
+        signs = np.sign((into[:, :6] * known.T).sum(0))
+        np.testing.assert_allclose(into[:, :6], known.T * signs, atol=1e-4 * np.abs(known).max())
+        assert not into[:, 6:].any()
+
+
+def test_ridges_from_moments_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((80, 7)) + 3, rng.standard_normal((80, 4)) - 1
+    moments = Moments.of(x[:50], t[:50]) + Moments.of(x[50:], t[50:])
+    norm = x.var(0).sum()
+    for (w, offset), penalty in zip(moments.ridges(), PENALTIES, strict=True):
+        known = Ridge(alpha=penalty * norm).fit(x, t)
+        np.testing.assert_allclose(w, known.coef_.T, atol=1e-8)
+        np.testing.assert_allclose(offset, known.intercept_, atol=1e-8)
+        np.testing.assert_allclose(moments.errors(w, offset), np.square(known.predict(x) - t).sum(0), rtol=1e-8)
+
+
+def test_a_row_holds_the_scores_of_its_tr_and_of_those_that_follow_in_the_block():
+    inversion = Inversion([5], {"text": 3}, 1.5)
+    assert inversion.lags == 9
+    torch.manual_seed(0)
+    inversion.put("into_0", torch.randn(5, SCORES))
+    y, valid = torch.randn(2, 12, 5), torch.rand(2, 12) > 0.2
+    rows = inversion(y, valid, 0).reshape(2, 12, 9, SCORES)
+    for b in range(2):
+        for t in range(12):
+            for lag in range(9):
+                there = t + lag < 12 and valid[b, t + lag]
+                want = y[b, t + lag] @ inversion.get_buffer("into_0") if there else torch.zeros(SCORES)
+                torch.testing.assert_close(rows[b, t, lag], want)
+
+
+def test_what_scans_hold_is_read_and_what_they_do_not_is_left_out(fitted, world):
+    model, codes, predicted = fitted
+    truth = codes.targets[0]["text"]
+    truth[:, 5] = np.random.default_rng(1).standard_normal(len(truth))
+    readout = fit_inversion(model, codes, [world], [predicted])
+    assert readout.readable["text"].tolist() == [True] * 5 + [False]
+    readout.put()
+    valid = np.ones(len(TEST), bool)
+    guess = model.both_ways(read_block(model, world.scans["a"][TEST], valid, "a"))[1]["text"].numpy()
+    assert not guess[:, 5].any()
+    inside = slice(0, len(TEST) - 9)  # behind them, responses lie outside the block
+    r = [np.corrcoef(guess[inside, c], truth[TEST][inside, c])[0, 1] for c in range(5)]
+    assert np.mean(r) > 0.6
+    assert min(r) > 0.4
+
+
+def test_trust_multiplies_columns_and_more_data_changes_what_is_read(fitted, world):
+    model, codes, predicted = fitted
+    readout = fit_inversion(model, codes, [world], [predicted])
+    readout.put()
+    few = model.inversion.get_buffer("weights_text").clone()
+    readout.put_again({"text": np.ones(6)})
+    many = model.inversion.get_buffer("weights_text").clone()
+    assert not torch.allclose(few, many)
+    readout.put_again({"text": np.arange(6) / 6})
+    torch.testing.assert_close(model.inversion.get_buffer("weights_text"), many * torch.arange(6) / 6)
+
+
+def test_nothing_of_the_test_blocks_is_used(fitted, world):
+    model, codes, predicted = fitted
+    fit_inversion(model, codes, [world], [predicted]).put()
+    before = {k: v.clone() for k, v in model.inversion.state_dict().items()}
+    noisy = {s: y.copy() for s, y in world.scans.items()}
+    other = {s: y.copy() for s, y in predicted.items()}
+    for y in (*noisy.values(), *other.values()):
+        y[210:] = np.nan
+    fit_inversion(model, codes, [replace(world, scans=noisy)], [other]).put()
+    assert all(torch.equal(before[k], v) for k, v in model.inversion.state_dict().items())
+
+
+def test_a_prediction_that_says_nothing_reads_nothing(fitted, world):
+    model, codes, predicted = fitted
+    readout = fit_inversion(model, codes, [world], [{s: 0 * y for s, y in predicted.items()}])
+    readout.put()
+    assert not readout.readable["text"].any()
+    assert not any(v.any() for v in model.inversion.state_dict().values())
+
+
+def test_too_few_training_trs_are_refused(fitted, world):
+    model, codes, predicted = fitted
+    blocks = (replace(world.blocks[0], stop=24), *world.blocks[1:])
+    with pytest.raises(DataError, match="24 training TRs are too few"):
+        fit_inversion(model, codes, [replace(world, blocks=blocks)], [predicted])
+
+
+@given(st.integers(0, 10_000), st.floats(-2, 2), st.floats(-2, 2), st.floats(-1, 1))
+def test_two_guesses_are_weighed_as_scipy_does(seed, a, b, alike):
+    rng = np.random.default_rng(seed)
+    one, other, noise = rng.standard_normal((3, 40))
+    other = alike * one + other
+    target = a * one + b * other + noise
+    found = best_multiples(*(torch.from_numpy(x) for x in (one, other, target)))
+    np.testing.assert_allclose(found, nnls(np.stack([one, other], 1), target)[0], atol=1e-8)
+
+
+def test_a_guess_of_nothing_gets_nothing():
+    zero, x = torch.zeros(9), torch.arange(9.0)
+    assert best_multiples(zero, zero, x) == (0.0, 0.0)
+    assert best_multiples(zero, x, 2 * x) == (0.0, pytest.approx(2.0))
+    assert best_multiples(x, x, 2 * x) == (pytest.approx(2.0), 0.0)
