@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.errors import DataError
-from giblet.model import read_block
+from giblet.model import RelativeLoss, predict_scans, read_block
 from giblet.model.inversion import SCORES, Inversion
 from giblet.model.shrinkage import best_multiples
+from giblet.training import DecoderTask
 from giblet.training.inversion import PENALTIES, Moments, fit_inversion
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
 FIT, TEST = np.r_[:120, 150:180], np.arange(210, 260)
+BOTH = ("train", "validation")
 
 
 @pytest.fixture
@@ -32,13 +33,18 @@ def fitted(build, world, quick_config):
         weights = np.linalg.lstsq(drive[FIT], y[FIT], rcond=None)[0]
         predicted[s] = (drive @ weights).astype(np.float32)
     model.eval()
+    model.invert([20, 20])
     return model, codes, predicted
+
+
+def invert(model, codes, world, predicted, labels=("train",)):
+    return fit_inversion(model, model.inversion, codes, [world], [predicted], labels)
 
 
 def test_scores_are_the_posterior_means_of_components(fitted, world):
     """With variances S of components C and noise N: E[c | y] = S C (C'SC + N)^-1 y, which inverts in voxels."""
     model, codes, predicted = fitted
-    fit_inversion(model, codes, [world], [predicted])
+    invert(model, codes, world, predicted, BOTH)
     together = PCA(6).fit(np.concatenate([predicted[s][FIT] for s in model.subjects], 1).astype(np.float64))
     variance = together.explained_variance_ * (len(FIT) - 1) / len(FIT)
     for k, s in enumerate(model.subjects):
@@ -69,7 +75,7 @@ def test_a_row_holds_the_scores_of_its_tr_and_of_those_that_follow_in_the_block(
     torch.manual_seed(0)
     inversion.put("into_0", torch.randn(5, SCORES))
     y, valid = torch.randn(2, 12, 5), torch.rand(2, 12) > 0.2
-    rows = inversion(y, valid, 0).reshape(2, 12, 9, SCORES)
+    rows = inversion.ahead(inversion(y, valid, 0)).reshape(2, 12, 9, SCORES)
     for b in range(2):
         for t in range(12):
             for lag in range(9):
@@ -82,9 +88,9 @@ def test_what_scans_hold_is_read_and_what_they_do_not_is_left_out(fitted, world)
     model, codes, predicted = fitted
     truth = codes.targets[0]["text"]
     truth[:, 5] = np.random.default_rng(1).standard_normal(len(truth))
-    readout = fit_inversion(model, codes, [world], [predicted])
+    readout = invert(model, codes, world, predicted)
     assert readout.readable["text"].tolist() == [True] * 5 + [False]
-    readout.put()
+    readout.put(model.inversion)
     valid = np.ones(len(TEST), bool)
     guess = model.both_ways(read_block(model, world.scans["a"][TEST], valid, "a"))[1]["text"].numpy()
     assert not guess[:, 5].any()
@@ -94,43 +100,73 @@ def test_what_scans_hold_is_read_and_what_they_do_not_is_left_out(fitted, world)
     assert min(r) > 0.4
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_noise_that_the_encoder_knows_by_heart_nothing_is_trusted(build, world, quick_config, seed):
+    """Predictions are fitted to noise: in sample it seems to be known, and the validation blocks say that it is not."""
+    rng = np.random.default_rng(seed)
+    noise = {s: np.zeros_like(y) for s, y in world.scans.items()}
+    for y in noise.values():
+        y[np.r_[FIT, TEST]] = rng.standard_normal((len(FIT) + len(TEST), 20))
+    world = replace(world, scans=noise)
+    model, codes, nets = build(world, quick_config)
+    drive = convolve_hrf(world.aligned["text"].features.values[:, :6], canonical_hrf(1.5)).astype(np.float32)
+
+    def encoded(trs):
+        return {s: drive @ np.linalg.lstsq(drive[trs], y[trs], rcond=None)[0] for s, y in noise.items()}
+
+    losses = {"text": RelativeLoss(nets[0].loss, nets[0].spec, torch.zeros(1, 6))}
+    task = DecoderTask(model, nets, losses, codes, [world], [encoded(FIT)], quick_config)
+    assert task.calibrate([encoded(np.arange(120))]) == ()
+    errors = []
+    for s in model.subjects:
+        guess = model.rebuild(read_block(model, noise[s][TEST], np.ones(len(TEST), bool), s))["text"].detach().numpy()
+        errors.append(np.square(guess - codes.targets[0]["text"][TEST]).sum())
+    assert np.mean(errors) < 1.02 * np.square(codes.targets[0]["text"][TEST]).sum()
+
+
 def test_trust_multiplies_columns_and_more_data_changes_what_is_read(fitted, world):
     model, codes, predicted = fitted
-    readout = fit_inversion(model, codes, [world], [predicted])
-    readout.put()
+    invert(model, codes, world, predicted).put(model.inversion)
     few = model.inversion.get_buffer("weights_text").clone()
-    readout.put_again({"text": np.ones(6)})
+    readout = invert(model, codes, world, predicted, BOTH)
+    readout.put(model.inversion)
     many = model.inversion.get_buffer("weights_text").clone()
     assert not torch.allclose(few, many)
-    readout.put_again({"text": np.arange(6) / 6})
+    readout.put(model.inversion, {"text": np.arange(6) / 6})
     torch.testing.assert_close(model.inversion.get_buffer("weights_text"), many * torch.arange(6) / 6)
 
 
-def test_nothing_of_the_test_blocks_is_used(fitted, world):
+@pytest.mark.parametrize(("labels", "unseen"), [(("train",), 150), (BOTH, 210)])
+def test_nothing_of_other_blocks_is_used(fitted, world, labels, unseen):
     model, codes, predicted = fitted
-    fit_inversion(model, codes, [world], [predicted]).put()
+    invert(model, codes, world, predicted, labels).put(model.inversion)
     before = {k: v.clone() for k, v in model.inversion.state_dict().items()}
     noisy = {s: y.copy() for s, y in world.scans.items()}
     other = {s: y.copy() for s, y in predicted.items()}
     for y in (*noisy.values(), *other.values()):
-        y[210:] = np.nan
-    fit_inversion(model, codes, [replace(world, scans=noisy)], [other]).put()
+        y[unseen:] = np.nan
+    invert(model, codes, replace(world, scans=noisy), other, labels).put(model.inversion)
     assert all(torch.equal(before[k], v) for k, v in model.inversion.state_dict().items())
 
 
 def test_a_prediction_that_says_nothing_reads_nothing(fitted, world):
     model, codes, predicted = fitted
-    readout = fit_inversion(model, codes, [world], [{s: 0 * y for s, y in predicted.items()}])
-    readout.put()
+    readout = invert(model, codes, world, {s: 0 * y for s, y in predicted.items()})
+    readout.put(model.inversion)
     assert not readout.readable["text"].any()
     assert not any(v.any() for v in model.inversion.state_dict().values())
 
 
-def test_too_few_training_trs_are_refused(fitted, world):
-    model, codes, predicted = fitted
+def test_with_few_training_trs_nets_read_alone_and_that_is_said(build, world, quick_config):
     blocks = (replace(world.blocks[0], stop=24), *world.blocks[1:])
-    with pytest.raises(DataError, match="24 training TRs are too few"):
-        fit_inversion(model, codes, [replace(world, blocks=blocks)], [predicted])
+    few = replace(world, blocks=blocks)
+    model, codes, nets = build(few, quick_config)
+    losses = {"text": RelativeLoss(nets[0].loss, nets[0].spec, torch.zeros(1, 6))}
+    task = DecoderTask(model, nets, losses, codes, [few], predict_scans(model, codes, [few]), quick_config)
+    (note,) = task.calibrate(task.predicted)
+    assert note.startswith("scans are read by nets alone: 24 training TRs are too few")
+    assert not model.inversion.get_buffer("weights_text").any()
+    assert np.isfinite(model.shrinkage.get_buffer("of_text").numpy()).all()
 
 
 @given(st.integers(0, 10_000), st.floats(-2, 2), st.floats(-2, 2), st.floats(-1, 1))

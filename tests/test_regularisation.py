@@ -184,7 +184,7 @@ def test_calibration_trusts_each_way_as_validation_says_and_leaves_training_alon
     task = decoder_task(build, world, quick_config)
     task.model.eval()
     score = task.validate()["text"]
-    task.calibrate()
+    task.calibrate(task.predicted)
     z = read_block(task.model, world.scans["a"][:50], np.ones(50, bool), "a")
     learned, closed = task.model.both_ways(z)
     factor = task.model.shrinkage.get_buffer("of_text")
@@ -201,7 +201,7 @@ def test_calibration_reads_nothing_of_the_test_blocks(build, world, quick_config
         y[180:] = 7.0
     a, b = (decoder_task(build, w, quick_config) for w in (world, replace(world, scans=noisy)))
     for task in (a, b):
-        task.calibrate()
+        task.calibrate(task.predicted)
     assert a.model.inversion.get_buffer("weights_text").any()
     for name, tensor in a.model.state_dict().items():
         assert torch.equal(tensor, b.model.state_dict()[name]), name

@@ -48,8 +48,10 @@ def served(folder: Path) -> Iterator[str]:
     """The address of a folder's files: of a page from a file, Chromium does not always find what it kept."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 def press(page: Browser, keys: str) -> None:
@@ -81,6 +83,7 @@ def test_a_test_is_taken_by_keyboard_kept_counted_and_saved(page: Browser) -> No
     for k, letter in enumerate(right[:3]):
         assert title(page) == f"Trial {k + 1} of {TRIALS}"
         say(page, letter)
+    page.run("localStorage.clear()")  # as where a browser keeps nothing
     page.reload()
     assert title(page) == f"Trial 4 of {TRIALS}"
     for letter in right[3:5]:

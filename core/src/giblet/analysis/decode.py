@@ -63,7 +63,7 @@ class Reader:
         return y if condition == "measured" else np.roll(y, len(y) // 2, axis=0)
 
     def latent(self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0) -> Tensor:
-        """The latent that is read from such a scan, [T, D]."""
+        """What is read from such a scan, [T, D], for the model's `rebuild`."""
         y = self.scan(condition, timeline, block, subject, draw)
         return read_block(self.model, y, self.timelines[timeline].scanned[subject][block.trs], subject)
 
@@ -72,7 +72,7 @@ class Reader:
         return [(i, b) for i, t in enumerate(self.timelines) for b in t.of("test")]
 
     def group_latent(self, condition: str, timeline: int, block: Block) -> Tensor:
-        """The mean over people of the latents read from their scans, [T, D]."""
+        """The mean over people of what is read from their scans, [T, D]."""
         people = sorted(self.timelines[timeline].scans)
         return torch.stack([self.latent(condition, timeline, block, s) for s in people]).mean(0)
 

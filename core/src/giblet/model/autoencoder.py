@@ -150,7 +150,7 @@ class Autoencoder(nn.Module):
         return self.mix(self.inverse_hemodynamics(z, valid))
 
     def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
-        """All that is read of a person's scan [B, T, V]: ẑ, and behind it the scores in closed form, [B, T, D + S]."""
+        """All that is read of blocks of a scan [B, T, V]: ẑ and, behind it, scores in closed form, [B, T, D + M]."""
         z = self.latent(y, valid, subject)
         return z if self.inversion is None else torch.cat([z, self.inversion(y, valid, subject)], -1)
 
@@ -160,7 +160,10 @@ class Autoencoder(nn.Module):
         return self.inversion
 
     def rebuild(self, z: Tensor) -> dict[str, Tensor]:
-        """The code of each modality from what was read, [.., D + S] -> [.., width], as far as either way is trusted."""
+        """The code of each modality from what was read of whole blocks, [.., T, D + M] -> [.., T, width].
+
+        Each way counts as far as it is trusted.
+        """
         learned, closed = self.both_ways(z)
         trusted = self.shrinkage(learned)
         return trusted if closed is None else {n: code + closed[n] for n, code in trusted.items()}

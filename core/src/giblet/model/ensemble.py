@@ -58,11 +58,11 @@ class Ensemble(nn.Module):
         return torch.stack([m.brain(d, subject) for m, d in zip(self.each(), parts, strict=True)]).mean(0)
 
     def read(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
-        """A person's scan [B, T, V] back to the members' latents, side by side, [B, T, M * D]."""
+        """What the members read of blocks of a person's scan [B, T, V], side by side."""
         return torch.cat([m.read(y, valid, subject) for m in self.each()], -1)
 
     def rebuild(self, z: Tensor) -> dict[str, Tensor]:
-        """The code of each modality, the mean over members, [.., width]."""
+        """The code of each modality, the mean over members, [.., T, width]."""
         parts = z.chunk(len(self.members), -1)
         every = [m.rebuild(part) for m, part in zip(self.each(), parts, strict=True)]
         return {name: torch.stack([codes[name] for codes in every]).mean(0) for name in every[0]}

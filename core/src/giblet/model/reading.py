@@ -145,7 +145,7 @@ def add_residuals(
 
 
 def read_block(model: Model, y: Matrix, valid: NDArray[np.bool_], subject: str) -> Tensor:
-    """The latent ẑ [T, D] of one block of one person's scan, [T, V]; nothing outside the block is read."""
+    """What is read of one block of one person's scan [T, V], for `rebuild`; nothing outside the block is read."""
     with torch.no_grad():
         return model.read(placed(y, model)[None], placed(valid, model)[None], model.subjects.index(subject))[0]
 

@@ -32,10 +32,10 @@ NO_BASIS = (
 
 
 def latent_of(again: Reopened, y: NDArray[np.float32], subject: str | None) -> Tensor:
-    """The latent [T, D] read from a scan [T, V]: by the person's own head, or, of somebody new, by all heads' mean.
+    """What is read of a scan [T, V], for `rebuild`: as the person's own, or, of somebody new, the mean over everybody.
 
-    The mean of what all heads read holds what people have in common and a little more than the shared head alone: of a
-    person left out of a demo study, it gave back every modality's code better (r of video .189 against .182).
+    That holds what people have in common and a little more than a head that all share: of a person left out of a demo
+    study, nets gave every modality's code back better so (r of video .189 against .182).
 
     Raises
     ------

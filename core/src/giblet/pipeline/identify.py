@@ -23,7 +23,7 @@ NAMES = (*SCORES, "chance_top1", "chance_top5", "set_size", "n_clips", "p", "nul
 def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
     """The `identification` of one modality in metrics.json.
 
-    The figures are those of everybody's scans read together (the mean over people of the latents); `people` those of
+    The figures are those of everybody's scans read together (the mean over people of what is read); `people` those of
     each person's scan alone, their mean with an interval over clips and people; `by_encoding` those of the mean scan
     compared with what this modality alone predicts.
     """

@@ -12,7 +12,7 @@ import numpy as np
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.model import Autoencoder, Codes, members_of, predict_scans
+from giblet.model import Autoencoder, Codes, Scans, members_of, predict_scans
 from giblet.pipeline.blueprint import blueprint_of
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.middle import fit_middle
@@ -34,7 +34,8 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
     codes, t = trained.codes, config.train
     with folder.stage("decoders"):
         predicted = predict_scans(trained.model, codes, inputs.timelines)
-        for k, (member, c) in enumerate(zip(members_of(trained.model), _configs(config), strict=True)):
+        members = zip(members_of(trained.model), trained.judged, _configs(config), strict=True)
+        for k, (member, without_validation, c) in enumerate(members):
             task = DecoderTask(
                 member,
                 trained.nets,
@@ -48,7 +49,8 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
             )
             schedule = Schedule.of(c, t.decoder_steps, t.decoder_lr)
             fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
-            task.calibrate()
+            notes = task.calibrate(without_validation)
+            inputs.described["notes"] += [note for note in notes if note not in inputs.described["notes"]]
     save_model(folder, inputs, config, trained)
     return trained
 
@@ -76,9 +78,11 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
     for member in others:
         member.middle = copy.deepcopy(first.middle)
     with folder.stage("trunk"):
-        for k, (member, c) in enumerate(zip([first, *others], _configs(config), strict=True)):
+        judged = [
             fit_trunk(member, codes, inputs.timelines, c, folder, progress, k)
-    return Trained(model, nets, losses, codes)
+            for k, (member, c) in enumerate(zip([first, *others], _configs(config), strict=True))
+        ]
+    return Trained(model, nets, losses, codes, judged)
 
 
 def fit_trunk(
@@ -89,20 +93,22 @@ def fit_trunk(
     folder: RunFolder,
     progress: Progress,
     member: int = 0,
-) -> None:
+) -> Scans:
     """Train a trunk until validation says enough, then again from its start on all but the test, for as many steps.
 
-    The ridges that it is compared with are refitted on the same blocks.
+    The ridges that it is compared with are refitted on the same blocks. Returns what it predicts before that.
     """
     t, begun, steps = config.train, copy.deepcopy(model.state_dict()), most_steps(timelines, config)
     task = TrunkTask(model, codes, timelines, config, name=_name("trunk", member))
     every = max(t.trunk_validate_every, steps // VALIDATIONS)
     schedule = replace(Schedule.of(config, steps, t.trunk_lr), validate_every=every)
     found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
+    judged = predict_scans(model, codes, timelines)
     if t.refit:
         model.load_state_dict(begun)
         again = TrunkTask(model, codes, timelines, config, ("train", "validation"), _name("trunk refit", member))
         fit(again, replace(schedule, until=found.step), _checkpoint(folder, again.name), folder.log, progress)
+    return judged
 
 
 def _number_of(codes: Codes) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from giblet.model import Codes, ModalityNets, Model, RelativeLoss
+from giblet.model import Codes, ModalityNets, Model, RelativeLoss, Scans
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,5 @@ class Trained:
     nets: list[ModalityNets]
     losses: dict[str, RelativeLoss]
     codes: Codes
+    judged: Sequence[Scans] = ()
+    """What each member predicted before it saw the validation blocks, which then can judge how scans are read."""

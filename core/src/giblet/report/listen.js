@@ -11,9 +11,9 @@ const newer = (found) => { if (found?.at > kept.at) kept = found; };
 newer(history.state?.[place]);
 try { newer(JSON.parse(localStorage.getItem(place))); } catch { stored = false; }
 function keep() {
-  kept.at = Date.now();
+  kept.at = Math.max(Date.now(), kept.at + 1);
+  try { history.replaceState({ [place]: kept }, ""); } catch { /* some browsers bound how often; the storage has it */ }
   try { localStorage.setItem(place, JSON.stringify(kept)); } catch { stored = false; }
-  history.replaceState({ [place]: kept }, "");
 }
 const now = () => test.trials[kept.answers.length];
 const say = (text) => { one("#state").textContent = stored ? text : `${text} This browser keeps nothing: do not close the page.`; };

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline, Window, draw_windows
+from giblet.errors import DataError
 from giblet.model import (
     Autoencoder,
     Codes,
@@ -202,21 +203,33 @@ class DecoderTask:
     def validate(self, share: Share = WHOLE) -> dict[str, float]:
         """Relative loss of each modality's code read from measured scans of the validation blocks.
 
-        Each is scored at its best multiple, which `calibrate` then applies: what a scan does not hold scores 1, however
-        long it trains, and so has no say in when the rest stops.
+        As nets alone read it, each at its best multiple: what a scan does not hold scores 1, however long it trains,
+        and so has no say in when the rest stops.
         """
         scores = calibrated_losses(self._read_back(), self.codes)
         if self.trunk is not None and not self.config.train.refit:  # a refitted trunk has seen these blocks
             scores[BOLD] = self.trunk.validate() / BOLD_CONSTANT
         return {name: score / share.count for name, score in scores.items()}
 
-    def calibrate(self) -> None:
-        """Read scans in closed form, too, and trust each way as far as it is right on the validation blocks."""
+    def calibrate(self, judged: Scans) -> tuple[str, ...]:
+        """Read scans in closed form, too, and trust each way as far as it is right on the validation blocks.
+
+        `judged` are scans as a trunk predicts them that has not seen those blocks; when it has been judged, the trunk
+        that was refitted on them is turned round. Returns what a report must say.
+        """
         self.model.eval()
-        predicted = predict_scans(self.model, self.codes, self.timelines) if self.trunk else self.predicted
-        readout = fit_inversion(self.model, self.codes, self.timelines, predicted)
-        readout.put()
-        readout.put_again(trust(self.model, self._read_back(), readout.readable, self.codes))
+        model, codes, lines = self.model, self.codes, self.timelines
+        inversion = model.invert([judged[0][s].shape[1] for s in model.subjects])
+        try:
+            readout = fit_inversion(model, inversion, codes, lines, judged)
+        except DataError as error:
+            trust(model, self._read_back(), None, codes)
+            return (f"scans are read by nets alone: {error}",)
+        readout.put(inversion)
+        factors = trust(model, self._read_back(), readout.readable, codes)
+        predicted = predict_scans(model, codes, lines) if self.trunk else self.predicted
+        fit_inversion(model, inversion, codes, lines, predicted, ("train", "validation")).put(inversion, factors)
+        return ()
 
     def _read_back(self) -> dict[str, ReadBack]:
         return read_back(self.model, self.codes, self.timelines, [n.name for n in self.nets])

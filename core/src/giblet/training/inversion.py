@@ -14,17 +14,17 @@ from threadpoolctl import threadpool_limits
 from giblet.analysis.baselines import blocked_folds, inner_folds
 from giblet.analysis.joined import join
 from giblet.data.dataset import Timeline
+from giblet.data.scratch import row_slabs
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, Scans, placed
 from giblet.model.inversion import SCORES, Inversion
 
 Real = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-FITTED: tuple[Label, ...] = ("train", "validation")
 PENALTIES = np.logspace(-3, 4, 15)
 """Of ridges, relative to scores whose mean squared norm is 1."""
-MOST_TRS = 2048
-"""So many TRs, evenly spaced, tell the components of the predicted scans."""
+MOST_TRS, MOST_VALUES = 2048, 1 << 26
+"""So many TRs, evenly spaced, tell the components of predicted scans; fewer where a person's hold more values."""
 FAINT = 1e-6
 """Components below this share of the first one's variance are none; no voxel has less than this share of the noise."""
 
@@ -74,81 +74,83 @@ class Moments:
 
 @dataclass(frozen=True)
 class Readout:
-    """What ridges from scores to each modality's code learn from training blocks, and from all but the test blocks."""
+    """What ridges from scores to each modality's code have learned, by their penalties."""
 
-    inversion: Inversion
-    train: Mapping[str, Moments]
-    every: Mapping[str, Moments]
+    moments: Mapping[str, Moments]
     penalty: Mapping[str, NDArray[np.int64]]
-    """The place of each column's penalty among `PENALTIES`; behind them where the column cannot be read."""
+    """The place of each column's penalty among `PENALTIES`; behind them where the column's mean is no worse."""
 
     @property
     def readable(self) -> dict[str, Mask]:
         """Which columns a ridge reads better than their mean, [W]."""
         return {name: penalty < len(PENALTIES) for name, penalty in self.penalty.items()}
 
-    def put(self) -> None:
-        """Let the model read as training blocks alone taught, which is what validation blocks can judge."""
-        self._put(self.train, {name: np.ones(len(p)) for name, p in self.penalty.items()})
-
-    def put_again(self, trust: Mapping[str, Real]) -> None:
-        """Let it read as all but the test blocks teach, each column [W] times the factor that it is trusted with."""
-        self._put(self.every, trust)
-
-    def _put(self, moments: Mapping[str, Moments], trust: Mapping[str, Real]) -> None:
-        for name, m in moments.items():
+    def put(self, inversion: Inversion, trust: Mapping[str, Real] | None = None) -> None:
+        """Let a model read by it, each column [W] times the factor that it is trusted with."""
+        for name, m in self.moments.items():
             penalty = self.penalty[name]
             weights, offset = np.zeros_like(m.xt), np.zeros_like(m.t)
             with one_thread():
                 for k, (w, o) in enumerate(m.ridges()):
                     weights[:, penalty == k], offset[penalty == k] = w[:, penalty == k], o[penalty == k]
-            self.inversion.put(f"weights_{name}", torch.from_numpy(weights * trust[name]))
-            self.inversion.put(f"offset_{name}", torch.from_numpy(offset * trust[name]))
+            factor = np.ones(len(offset)) if trust is None else trust[name]
+            inversion.put(f"weights_{name}", torch.from_numpy(weights * factor))
+            inversion.put(f"offset_{name}", torch.from_numpy(offset * factor))
 
 
-def fit_inversion(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], predicted: Scans) -> Readout:
-    """Turn the encoding model round, and fit codes to what that finds in everybody's measured scans.
+def fit_inversion(
+    model: Autoencoder,
+    inversion: Inversion,
+    codes: Codes,
+    timelines: Sequence[Timeline],
+    predicted: Scans,
+    labels: Sequence[Label] = ("train",),
+) -> Readout:
+    """Turn the encoding model that made `predicted` round, and fit codes to what it finds in scans, on some blocks.
 
     With the components C of the predicted scans of all people, their variances S and a person's noise N, a scan y has
     the scores (C N^-1 C' + S^-1)^-1 C N^-1 y: the mean of what they can be, given y, under normal distributions (a
     Bayesian reconstruction: Naselaris et al. 2009, doi:10.1016/j.neuron.2009.09.006). A column of a code is a ridge on
-    them, on scores of one person and TR a row; its penalty has the least squared error in blocked cross-validation
-    inside the training TRs, and where the mean is no worse, the column is not read.
+    them, on scores of one person and TR a row; its penalty has the least squared error in blocked cross-validation.
+    The components have seen all of these blocks, so that what comes of it is for other blocks to judge.
 
     Raises
     ------
     DataError
-        If the training TRs are too few for two folds.
+        If the TRs are too few for two folds.
     """
-    inversion = model.invert([predicted[0][s].shape[1] for s in model.subjects])
-    _turn_round(model, inversion, timelines, predicted)
+    _turn_round(model, inversion, timelines, predicted, labels)
     joined = join(timelines)
-    folds = inner_folds(joined.train, joined.runs, inversion.lags)
-    parts = blocked_folds(joined.train, joined.runs, folds, inversion.lags)
-    sets = [rows for fold in parts for rows in fold] + [joined.train, np.concatenate([joined.train, joined.validation])]
-    masks = [np.isin(np.arange(joined.runs[-1].stop), rows) for rows in sets]
+    trs = np.concatenate([t.trs(*labels) + run.start for t, run in zip(timelines, joined.runs, strict=True)])
+    parts = blocked_folds(trs, joined.runs, inner_folds(trs, joined.runs, inversion.lags), inversion.lags)
+    masks = [np.isin(np.arange(joined.runs[-1].stop), rows) for rows in [*(r for fold in parts for r in fold), trs]]
     found: dict[str, list[Moments]] = {}
-    for name, x, t, inside in _rows(model, inversion, codes, timelines, masks):
+    for name, x, t, inside in _rows(model, inversion, codes, timelines, labels, masks):
         new = [Moments.of(x[rows], t[rows]) for rows in inside]
         found[name] = [a + b for a, b in zip(found[name], new, strict=True)] if name in found else new
-    penalty = {name: _penalties(moments[:-2]) for name, moments in found.items()}
-    return Readout(inversion, {n: m[-2] for n, m in found.items()}, {n: m[-1] for n, m in found.items()}, penalty)
+    penalty = {name: _penalties(moments[:-1]) for name, moments in found.items()}
+    return Readout({name: moments[-1] for name, moments in found.items()}, penalty)
 
 
-def _turn_round(model: Autoencoder, inversion: Inversion, timelines: Sequence[Timeline], predicted: Scans) -> None:
-    """Fit what takes each person's scan to scores."""
-    places = [(i, int(tr)) for i, t in enumerate(timelines) for tr in t.trs(*FITTED)]
-    places = [places[k] for k in np.linspace(0, len(places) - 1, min(len(places), MOST_TRS)).round().astype(int)]
-    alike = np.zeros((len(places), len(places)))
-    for s in model.subjects:
-        guess = _centred(predicted, places, s)
-        alike += guess @ guess.T
-    values, axes = (a[..., ::-1][..., :SCORES] for a in np.linalg.eigh(alike))
+def _turn_round(
+    model: Autoencoder,
+    inversion: Inversion,
+    timelines: Sequence[Timeline],
+    predicted: Scans,
+    labels: Sequence[Label],
+) -> None:
+    """Fit what takes each person's scan to scores, on blocks of these purposes."""
+    places = [(i, int(tr)) for i, t in enumerate(timelines) for tr in t.trs(*labels)]
+    voxels = max(guess.shape[1] for guess in predicted[0].values())
+    most = min(len(places), MOST_TRS, max(2 * SCORES, MOST_VALUES // voxels))
+    places = [places[k] for k in np.linspace(0, len(places) - 1, most).round().astype(int)]
+    alike = sum(guess @ guess.T for guess in (_centred(predicted, places, s) for s in model.subjects))
+    values, axes = (a[..., ::-1][..., :SCORES] for a in np.linalg.eigh(np.asarray(alike, np.float64)))
     there = values > FAINT * max(values[0], np.finfo(float).tiny)
     values, axes = values[there], axes[:, there]
     for k, s in enumerate(model.subjects):
-        components = (axes / np.sqrt(values)).T @ _centred(predicted, places, s)
-        noise = _noise(timelines, predicted, s)
+        components = (axes / np.sqrt(values)).T.astype(np.float32) @ _centred(predicted, places, s)
+        noise = _noise(timelines, predicted, s, labels)
         weighed = components / noise.clip(FAINT * noise.mean() + np.finfo(float).tiny)
         into = np.zeros((len(noise), SCORES))
         inner = weighed @ components.T + np.diag(len(places) / values)
@@ -159,17 +161,21 @@ def _turn_round(model: Autoencoder, inversion: Inversion, timelines: Sequence[Ti
 def _centred(predicted: Scans, places: Sequence[tuple[int, int]], subject: str) -> NDArray[np.float32]:
     """A person's predicted scan at some TRs [n, V], less its mean."""
     rows = np.stack([predicted[i][subject][tr] for i, tr in places])
-    return np.asarray(rows - rows.mean(0))
+    rows -= rows.mean(0)
+    return rows
 
 
-def _noise(timelines: Sequence[Timeline], predicted: Scans, subject: str) -> Real:
+def _noise(timelines: Sequence[Timeline], predicted: Scans, subject: str, labels: Sequence[Label]) -> Real:
     """Mean square of what the prediction leaves of a person's scan, [V]."""
-    total, n = np.float64(0.0), 0
+    voxels = predicted[0][subject].shape[1]
+    total, n = np.zeros(voxels), 0
     for t, guess in zip(timelines, predicted, strict=True):
-        for block in t.of(*FITTED) if subject in t.scans else ():
-            left = (t.scans[subject][block.trs] - guess[subject][block.trs])[t.scanned[subject][block.trs]]
-            total, n = total + np.square(left, dtype=np.float64).sum(0), n + len(left)
-    return np.asarray(total / max(n, 1)) * np.ones(predicted[0][subject].shape[1])
+        trs = t.trs(*labels)
+        trs = trs[t.scanned[subject][trs]] if subject in t.scans else trs[:0]
+        for slab in row_slabs(len(trs), voxels):
+            total += np.square(t.scans[subject][trs[slab]] - guess[subject][trs[slab]]).sum(0, dtype=np.float64)
+        n += len(trs)
+    return total / max(n, 1)
 
 
 def _rows(
@@ -177,16 +183,18 @@ def _rows(
     inversion: Inversion,
     codes: Codes,
     timelines: Sequence[Timeline],
+    labels: Sequence[Label],
     masks: Sequence[Mask],
 ) -> Iterator[tuple[str, Real, Real, list[Mask]]]:
     """Scores [n, S] and codes [n, W] of a modality for each block and person, and which rows lie in each mask."""
     starts = [run.start for run in join(timelines).runs]
     for i, (start, t) in enumerate(zip(starts, timelines, strict=True)):
-        for block in t.of(*FITTED):
+        for block in t.of(*labels):
             for s, y in t.scans.items():
                 scanned = t.scanned[s][block.trs]
                 scan, valid = placed(np.array(y[block.trs]), model), placed(scanned, model)
-                x = inversion(scan[None], valid[None], model.subjects.index(s))[0].double().cpu().numpy()
+                x = inversion(scan[None], valid[None], model.subjects.index(s))[0]
+                x = inversion.ahead(x).double().cpu().numpy()
                 for name in inversion.names:
                     there = scanned & codes.present[i][name][block.trs]
                     inside = [there & mask[start + block.start : start + block.stop] for mask in masks]

@@ -132,20 +132,21 @@ class NativeLoss:
         there = [np.flatnonzero(self.reader.codes.present[i][n.name][b.trs]) for i, b in places]
         step = max(1, -(-sum(map(len, there)) // self.most))
         parts = [
-            self._per_tr(n, z[:, rows[step // 2 :: step]], place, rows[step // 2 :: step])
+            self._per_tr(n, z, place, rows[step // 2 :: step])
             for z, place, rows in zip(latents, places, there, strict=True)
         ]
         losses = np.concatenate(parts, axis=1)
         return losses.mean(1) if losses.shape[1] else np.full(len(losses), np.nan)
 
     def _per_tr(self, n: ModalityNets, z: Tensor, place: Place, rows: NDArray[np.int64]) -> Real:
-        """[L, T'] at these TRs of a block, from their latents [L, T', D]."""
+        """[L, T'] at these TRs of a block, from its latents [L, T, D]."""
         i, block = place
         x, mask = self.reader.timelines[i].aligned[n.name].rows(block.start + rows, n.spec.frames)
         target, there = torch.from_numpy(x), torch.from_numpy(mask)
         out = np.zeros((len(z), len(rows)))
         with torch.no_grad():
-            for k, one in enumerate(self.reader.model.rebuild(z)[n.name]):
+            for k, whole in enumerate(z):
+                one = self.reader.model.rebuild(whole)[n.name][rows]
                 for at in range(0, len(rows), DECODED_TRS):
                     some = slice(at, at + DECODED_TRS)
                     made = decode_code(n, self.reader.codes, one[some])
