@@ -14,7 +14,10 @@ Real = NDArray[np.float64]
 
 
 def voxel_kernels(model: Model, subject: int) -> Real:
-    """Each voxel's effective hemodynamic kernel, [V, L]: kernels weighted by the head, signed to respond positively."""
+    """Each voxel's effective hemodynamic kernel, [V, L]: kernels weighted by the head, signed to respond positively.
+
+    Those that nets learned; the closed form has the canonical one.
+    """
     return np.sum([_member_kernels(m, subject) for m in members_of(model)], axis=0)
 
 
@@ -23,7 +26,7 @@ def _member_kernels(model: Autoencoder, subject: int) -> Real:
     model.eval()
     with torch.no_grad():
         rows = torch.cat([torch.eye(outputs), torch.zeros(1, outputs)]).unsqueeze(1)
-        response = model.brain(rows, subject)[:, 0]
+        response = model.net(rows, subject)[:, 0]
         weight = (response[:-1] - response[-1:]).double().numpy().reshape(units, outputs // units, -1)
         kernels = model.hemodynamics.kernels().double().numpy()
     preferred = weight * np.sign(weight.sum(1, keepdims=True)) * np.abs(weight.sum(1, keepdims=True))
@@ -52,8 +55,14 @@ def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict
 
 
 def person_delays(model: Model) -> dict[str, float]:
-    """How much later than the average person each one's response comes, in seconds, as learned; {} where it is not."""
+    """How much later than the average person each one's response comes, in seconds; {} where that is not known.
+
+    As the closed form finds it where people share voxels, else as nets learned it.
+    """
     members = members_of(model)
+    found = members[0].encoding
+    if found is not None and found.get_buffer("delay_s").any():
+        return dict(zip(model.subjects, found.get_buffer("delay_s").tolist(), strict=True))
     if any(m.delays is None for m in members):
         return {}
     known = [m.delays for m in members if m.delays is not None]

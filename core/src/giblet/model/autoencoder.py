@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from giblet.config import ModelConfig
+from giblet.model.encoding import Encoding
 from giblet.model.hemodynamics import Delays, Hemodynamics
 from giblet.model.inversion import Inversion
 from giblet.model.losses import NativeLoss
@@ -120,11 +121,31 @@ class Autoencoder(nn.Module):
         self.mix = nn.Sequential(*join, nn.LayerNorm(config.latent))
         self.outputs = mirror(preset, Inputs(outputs, pictures or {}), config)
         self.shrinkage = Shrinkage(outputs)
+        self.slice_time_ref, self.sizes = slice_time_ref, dict(inputs)
+        self.encoding: Encoding | None = None
         self.inversion: Inversion | None = None
         self.widths = {n: w for n, w in outputs.items() if n in self.outputs}
 
+    def encode(self, voxels: Sequence[int]) -> Encoding | None:
+        """Have scans of so many voxels a person predicted in closed form, too: as 0, until it is fitted or loaded.
+
+        None with a preset or a hemodynamic response that a closed form does not have.
+        """
+        c = self.config
+        if PRESETS[c.preset].reads == "components" and c.hemodynamics in ("learned", "canonical"):
+            made = Encoding(c, self.hemodynamics.tr_s, self.slice_time_ref, self.sizes, self.applied, voxels)
+            self.encoding = made.to(device_of(self))
+        return self.encoding
+
     def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """Codes [B, T, P] of each modality to what the heads read, [B, T, D * K]: latent, then hemodynamics."""
+        """Codes [B, T, P] of each modality to all that scans are predicted from, [B, T, D * K + Q].
+
+        What the heads read, latent and hemodynamics, and behind it the features of the closed form, if there is one.
+        """
+        net = self._drive(h, present)
+        return net if self.encoding is None else torch.cat([net, self.encoding.features(h, present)], -1)
+
+    def _drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         total: Tensor | None = None
         if self.delayed:
             total = self.hemodynamics(self.adapters(h, present), _any(present, self.delayed))
@@ -135,13 +156,26 @@ class Autoencoder(nn.Module):
         return total
 
     def late(self, drive: Tensor, subject: int) -> Tensor:
-        """What the heads read of a whole run [B, T, D * K], as much later as the person's response is."""
-        return drive if self.delays is None else self.delays(drive, subject)
+        """The drive of a whole run [B, T, D * K + Q] as one person's scan is made from it: as late as they respond."""
+        net, features = self._ways(drive)
+        late = net if self.delays is None else self.delays(net, subject)
+        return late if self.encoding is None else torch.cat([late, self.encoding.late(features, subject)], -1)
 
     def brain(self, drive: Tensor, subject: int) -> Tensor:
-        """What one person's scan would be, [B, T, V]."""
-        rows = self.heads(subject, self.drop(drive.flatten(0, 1))).squeeze(1)
-        return self.middle.outward(rows).unflatten(0, drive.shape[:2])
+        """What one person's scan would be, [B, T, V], from what `late` makes."""
+        read, design = self._ways(drive)
+        scan = self.net(read, subject)
+        return scan if self.encoding is None else self.encoding.joined(scan, self.encoding(design, subject))
+
+    def net(self, read: Tensor, subject: int) -> Tensor:
+        """What the heads make of what they read, [B, T, D * K] -> [B, T, V]."""
+        rows = self.heads(subject, self.drop(read.flatten(0, 1))).squeeze(1)
+        return self.middle.outward(rows).unflatten(0, read.shape[:2])
+
+    def _ways(self, drive: Tensor) -> tuple[Tensor, Tensor]:
+        """What heads read, and what the closed form does."""
+        width = self.hemodynamics.outputs
+        return drive[..., :width], drive[..., width:]
 
     def latent(self, y: Tensor, valid: Tensor, subject: int) -> Tensor:
         """A person's scan [B, T, V], measured or predicted, back to the latent ẑ [B, T, D], as it was learned."""

@@ -29,6 +29,13 @@ def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Te
     return torch.tensor(np.stack(rows), dtype=torch.float32)
 
 
+def response(config: ModelConfig, tr_s: float, slice_time_ref: float, delay_s: float) -> Tensor:
+    """The canonical response as a kernel, so much later than it is, [L]."""
+    taps = int(np.ceil(config.kernel_s / tr_s)) + 1
+    canonical = config.model_copy(update={"hemodynamics": "canonical", "substeps": 1})
+    return torch.tensor(_kernel(canonical, tr_s, slice_time_ref, taps, 0, delay_s), dtype=torch.float32)
+
+
 @lru_cache(maxsize=64)
 def _kernel(c: ModelConfig, tr_s: float, ref: float, taps: int, substep: int, delay_s: float) -> np.ndarray:
     if c.hemodynamics == "none":

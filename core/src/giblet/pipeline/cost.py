@@ -92,9 +92,9 @@ def training_costs(inputs: Inputs, config: RunConfig) -> Costs:
     nets = build_nets(blueprint, config)
     codes = noise_codes(nets, inputs, config)
     model = _hollow(blueprint, nets, codes, config)
-    weights = bytes_of([model, *(m for n in nets for m in (n.encoder, n.decoder))])
+    everything = [model, *(m for n in nets for m in (n.encoder, n.decoder))]
     tasks = _tasks(inputs, nets, model, codes, config)
-    stages = [_cost(task, steps, weights, model, config) for task, steps in tasks]
+    stages = [_cost(task, steps, bytes_of(everything), model, config) for task, steps in tasks]
     tables = 4 * sum(
         t.size for kind in (codes.inputs, codes.targets, codes.summaries) for x in kind for t in x.values()
     )
@@ -176,6 +176,9 @@ def _tasks(
     for n in nets:
         n.encoder.to("meta")
         n.decoder.to("meta")
+    with torch.device("meta"):
+        for m in members_of(model):
+            m.encode([s.shape[1] for s in _no_scans(m, lines)[0].values()])
     yield (
         DecoderTask(member, nets, losses, codes, lines, _no_scans(member, lines), config),
         t.decoder_steps * t.ensemble,

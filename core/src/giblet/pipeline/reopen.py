@@ -108,7 +108,9 @@ def reopen(run: Path, registry: Registry) -> Reopened:
     nets = build_nets(blueprint, config)
     model = build_model(blueprint, nets, codes, config)
     for member in members_of(model):
-        member.invert([blueprint.voxels[s] for s in blueprint.subjects])
+        voxels = [blueprint.voxels[s] for s in blueprint.subjects]
+        member.encode(voxels)
+        member.invert(voxels)
     load_weights(model, nets, weights, facts)
     return Reopened(
         run,

@@ -21,6 +21,7 @@ from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.saving import save_model
 from giblet.pipeline.trained import Trained
 from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit, most_steps
+from giblet.training.encoding import choose, fit_encoding
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
 
@@ -96,7 +97,8 @@ def fit_trunk(
 ) -> Scans:
     """Train a trunk until validation says enough, then again from its start on all but the test, for as many steps.
 
-    The ridges that it is compared with are refitted on the same blocks. Returns what it predicts before that.
+    Beside it, scans are predicted in closed form, where it has one; validation says how much either counts. The ridges
+    that both are compared with are refitted on the same blocks. Returns what is predicted before that.
     """
     t, begun, steps = config.train, copy.deepcopy(model.state_dict()), most_steps(timelines, config)
     task = TrunkTask(model, codes, timelines, config, name=_name("trunk", member))
@@ -104,10 +106,20 @@ def fit_trunk(
     schedule = replace(Schedule.of(config, steps, t.trunk_lr), validate_every=every)
     found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
     judged = predict_scans(model, codes, timelines)
+    voxels, choice = [judged[0][s].shape[1] for s in model.subjects], None
+    if model.encode(voxels):
+        progress("trunk in closed form", 0, 1)
+        choice = choose(model, codes, timelines, judged)
+        judged = predict_scans(model, codes, timelines)
+        progress("trunk in closed form", 1, 1)
     if t.refit:
+        model.encoding = None
         model.load_state_dict(begun)
         again = TrunkTask(model, codes, timelines, config, ("train", "validation"), _name("trunk refit", member))
         fit(again, replace(schedule, until=found.step), _checkpoint(folder, again.name), folder.log, progress)
+    if t.refit and choice:
+        model.encode(voxels)
+        fit_encoding(model, codes, timelines, ("train", "validation"), choice)
     return judged
 
 

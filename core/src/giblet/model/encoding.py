@@ -1,0 +1,111 @@
+"""Scans from codes in closed form: what TRs of a film are like, under the canonical response, weighed by each voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from giblet.config import ModelConfig
+from giblet.model.hemodynamics import response
+
+FEATURES = 96
+"""Features of each modality: the leading components of how like TRs are to each other."""
+ANCHORS = 512
+"""Most TRs, evenly spaced, that others are compared with."""
+RANK = 32
+"""Most patterns that all predicted scans are made of: what there is in them beside the main ones is noise."""
+DELAYS_S = (-1.0, 0.0, 1.0)
+"""A voxel's response may be this much earlier or later than its person's: regions differ by one to two seconds
+(Handwerker et al. 2004, doi:10.1016/j.neuroimage.2003.11.029)."""
+
+
+class Likeness(nn.Module):
+    """A modality's inputs [.., P] -> features [.., F]: how like a TR is to those that the model was fitted on.
+
+    The leading components of a Gaussian kernel, by Nyström's method (Williams & Seeger 2000, NIPS 13). A linear model
+    of them is a smooth function of the inputs, which brains are, where a linear model of the inputs is not. All 0
+    before it is fitted.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.register_buffer("anchors", torch.zeros(ANCHORS, inputs))
+        self.register_buffer("width", torch.ones(()))
+        self.register_buffer("basis", torch.zeros(ANCHORS, FEATURES))
+        self.register_buffer("offset", torch.zeros(FEATURES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[.., P] -> [.., F]."""
+        anchors = self.get_buffer("anchors")
+        apart = x.square().sum(-1, keepdim=True) + anchors.square().sum(-1) - 2 * (x @ anchors.T)
+        near = torch.exp(-apart.clamp_min(0) / self.get_buffer("width"))
+        return near @ self.get_buffer("basis") + self.get_buffer("offset")
+
+
+class Encoding(nn.Module):
+    """Inputs of modalities {name: [B, T, P]} -> features [B, T, Q] -> a person's design [B, T, R Q] -> scan [B, T, V].
+
+    Q features are those of all modalities side by side; a design holds them under the canonical response at R delays
+    from the person's own, `delay_s` [people]; modalities in `applied` are under a response already. Scans are made of M
+    patterns, `basis` [R Q, M], of which each person has voxels [M, V]. `counts` [2] is how much the net's scan and
+    this one count. Before `giblet.training.encoding` has fitted it, scans are 0 and both count 1.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tr_s: float,
+        slice_time_ref: float,
+        inputs: Mapping[str, int],
+        applied: Collection[str],
+        voxels: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.config, self.tr_s, self.slice_time_ref = config, tr_s, slice_time_ref
+        names = sorted(inputs, key=lambda name: name in applied)
+        self.delayed = FEATURES * sum(name not in applied for name in names)
+        self.likeness = nn.ModuleDict({name: Likeness(inputs[name]) for name in names})
+        self.register_buffer("delay_s", torch.zeros(len(voxels)))
+        self.register_buffer("counts", torch.ones(2))
+        self.register_buffer("basis", torch.zeros(len(DELAYS_S) * self.width, RANK))
+        for person, n in enumerate(voxels):
+            self.register_buffer(f"voxels_{person}", torch.zeros(RANK, n))
+
+    @property
+    def width(self) -> int:
+        """Q, how many features there are."""
+        return FEATURES * len(self.likeness)
+
+    def features(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """[B, T, Q]; 0, which is the mean, where a modality is not there."""
+        return torch.cat([like(h[n]) * present[n].unsqueeze(-1) for n, like in self.likeness.items()], -1)
+
+    def late(self, features: Tensor, person: int) -> Tensor:
+        """Features of whole runs [B, T, Q] as a person's voxels respond to them, [B, T, R Q], delay by delay."""
+        return self.delay(features, float(self.get_buffer("delay_s")[person]))
+
+    def delay(self, features: Tensor, late_s: float) -> Tensor:
+        """Features of whole runs as one whose response is so much later than the canonical one has them."""
+        kernels = [response(self.config, self.tr_s, self.slice_time_ref, late_s + d) for d in DELAYS_S]
+        taps = torch.stack(kernels).flip(-1).to(features)[:, None]
+        ours, done = features[..., : self.delayed], features[..., self.delayed :]
+        batch, trs, width = ours.shape
+        series = F.pad(ours.transpose(1, 2).reshape(batch * width, 1, trs), (taps.shape[-1] - 1, 0))
+        blurred = F.conv1d(series, taps).reshape(batch, width, len(DELAYS_S), trs).permute(2, 0, 3, 1)
+        return torch.cat([torch.cat([part, done], -1) for part in blurred], -1)
+
+    def forward(self, design: Tensor, person: int) -> Tensor:
+        """A person's scan [B, T, V] from their design [B, T, R Q]."""
+        return design @ self.get_buffer("basis") @ self.get_buffer(f"voxels_{person}")
+
+    def joined(self, net: Tensor, closed: Tensor) -> Tensor:
+        """Both predictions of a scan [B, T, V], each as much as it counts."""
+        counts = self.get_buffer("counts")
+        return counts[0] * net + counts[1] * closed
+
+    def put(self, name: str, value: Tensor) -> None:
+        """Set a buffer."""
+        self.get_buffer(name).copy_(value)
