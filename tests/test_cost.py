@@ -155,6 +155,11 @@ def test_foretold_sizes_are_those_of_training(folder, tmp_path, preset):
     assert costs.mapped == 2 * 4 * T * V + 4 * T * 12
 
 
+def test_a_trunk_that_trains_on_beside_a_closed_form_is_foretold(folder):
+    apart, together = (training_costs(*inputs_of(folder, **{"train.brain_grad": share})) for share in (0.0, 1.0))
+    assert together.stages[-1].parameters > apart.stages[-1].parameters
+
+
 def test_the_peak_is_what_all_hold_and_the_largest_stage():
     stages = [StageCost("a", 3, 1, 10, 20, 30, 40, 50, 2 * MEGA), StageCost("b", 2, 1, 1, 1, 1, 1, 1, MEGA, 0.25)]
     costs = Costs(stages, 1000, 5, 77, float(MEGA))

@@ -54,6 +54,12 @@ def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict
     return {name: float(np.mean(v)) for name, v in found.items()}
 
 
+def way_counts(model: Model) -> dict[str, float]:
+    """How much the net's prediction of scans counts, and that of the closed form; means over members."""
+    counts = [(1.0, 0.0) if m.encoding is None else m.encoding.get_buffer("counts").tolist() for m in members_of(model)]
+    return dict(zip(("net", "closed"), np.mean(counts, 0).tolist(), strict=True))
+
+
 def person_delays(model: Model) -> dict[str, float]:
     """How much later than the average person each one's response comes, in seconds; {} where that is not known.
 
@@ -61,7 +67,7 @@ def person_delays(model: Model) -> dict[str, float]:
     """
     members = members_of(model)
     found = members[0].encoding
-    if found is not None and found.get_buffer("delay_s").any():
+    if found is not None and found.get_buffer("counts")[1] and found.get_buffer("delay_s").any():
         return dict(zip(model.subjects, found.get_buffer("delay_s").tolist(), strict=True))
     if any(m.delays is None for m in members):
         return {}

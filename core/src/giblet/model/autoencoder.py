@@ -163,12 +163,14 @@ class Autoencoder(nn.Module):
 
     def brain(self, drive: Tensor, subject: int) -> Tensor:
         """What one person's scan would be, [B, T, V], from what `late` makes."""
-        read, design = self._ways(drive)
-        scan = self.net(read, subject)
-        return scan if self.encoding is None else self.encoding.joined(scan, self.encoding(design, subject))
+        scan = self.net(drive, subject)
+        if self.encoding is None:
+            return scan
+        return self.encoding.joined(scan, self.encoding(self._ways(drive)[1], subject))
 
-    def net(self, read: Tensor, subject: int) -> Tensor:
-        """What the heads make of what they read, [B, T, D * K] -> [B, T, V]."""
+    def net(self, drive: Tensor, subject: int) -> Tensor:
+        """What the heads alone make of it, [B, T, V]."""
+        read = self._ways(drive)[0]
         rows = self.heads(subject, self.drop(read.flatten(0, 1))).squeeze(1)
         return self.middle.outward(rows).unflatten(0, read.shape[:2])
 

@@ -38,11 +38,12 @@ class Likeness(nn.Module):
         self.register_buffer("offset", torch.zeros(FEATURES))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[.., P] -> [.., F]."""
-        anchors = self.get_buffer("anchors")
-        apart = x.square().sum(-1, keepdim=True) + anchors.square().sum(-1) - 2 * (x @ anchors.T)
-        near = torch.exp(-apart.clamp_min(0) / self.get_buffer("width"))
-        return near @ self.get_buffer("basis") + self.get_buffer("offset")
+        """[.., P] -> [.., F]; in float32, for small differences of large numbers do not bear fewer digits."""
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
+            x, anchors = x.float(), self.get_buffer("anchors")
+            apart = x.square().sum(-1, keepdim=True) + anchors.square().sum(-1) - 2 * (x @ anchors.T)
+            near = torch.exp(-apart.clamp_min(0) / self.get_buffer("width"))
+            return near @ self.get_buffer("basis") + self.get_buffer("offset")
 
 
 class Encoding(nn.Module):
@@ -85,7 +86,8 @@ class Encoding(nn.Module):
 
     def late(self, features: Tensor, person: int) -> Tensor:
         """Features of whole runs [B, T, Q] as a person's voxels respond to them, [B, T, R Q], delay by delay."""
-        return self.delay(features, float(self.get_buffer("delay_s")[person]))
+        late = self.get_buffer("delay_s")[person]
+        return self.delay(features, 0.0 if late.is_meta else float(late))  # on the meta device there are no values
 
     def delay(self, features: Tensor, late_s: float) -> Tensor:
         """Features of whole runs as one whose response is so much later than the canonical one has them."""

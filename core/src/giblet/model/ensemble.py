@@ -44,11 +44,11 @@ class Ensemble(nn.Module):
         return self.first.outputs
 
     def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """What the members' heads read, side by side, [B, T, M * D * K]."""
+        """What the members predict scans from, side by side, [B, T, M * (D * K + Q)]."""
         return torch.cat([m.drive(h, present) for m in self.each()], -1)
 
     def late(self, drive: Tensor, subject: int) -> Tensor:
-        """What the members' heads read of a whole run, each as much later as it found the person's response to be."""
+        """The members' drives of a whole run, each as much later as it found the person's response to be."""
         parts = zip(self.each(), drive.chunk(len(self.members), -1), strict=True)
         return torch.cat([m.late(d, subject) for m, d in parts], -1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, TypeAlias
 
 import torch
@@ -13,8 +14,8 @@ Host: TypeAlias = NDArray[Any] | Tensor
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a network's parameters are; the CPU if it has none."""
-    first = next(module.parameters(), None)
+    """Where a network's parameters are, or its buffers; the CPU if it has neither."""
+    first = next(chain(module.parameters(), module.buffers()), None)
     return torch.device("cpu") if first is None else first.device
 
 

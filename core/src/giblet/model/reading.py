@@ -61,14 +61,14 @@ class Codes:
 
 
 def run_drive(model: Model, codes: Codes, run: int, without: Collection[str] = ()) -> Tensor:
-    """What hemodynamics make of a whole run, [T, D * K]; the stimulus is known throughout, `without` are left out."""
+    """What scans of a whole run are predicted from, [T, D * K + Q]; all of the stimulus is known but for `without`."""
     h = {n: placed(x, model).unsqueeze(0) for n, x in codes.inputs[run].items()}
     present = {n: placed(x & (n not in without), model).unsqueeze(0) for n, x in codes.present[run].items()}
     return model.drive(h, present)[0]
 
 
 def person_drive(model: Model, drive: Tensor, timeline: Timeline, subject: int) -> Tensor:
-    """What one person's head reads of a run, [T, D * K]: in their own time, without drifts and their confounds."""
+    """What one person's scan is made from, [T, D * K + R Q]: in their own time, without drifts and their confounds."""
     return cleaned(model.late(drive.unsqueeze(0), subject)[0], timeline, model.subjects[subject])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from giblet import stages
 from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
 from giblet.analysis.decode import Reader, decoding_losses
-from giblet.analysis.kernels import person_delays, region_peaks
+from giblet.analysis.kernels import person_delays, region_peaks, way_counts
 from giblet.analysis.ridges import GROUP
 from giblet.analysis.smuggling import smuggling
 from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
@@ -82,6 +82,7 @@ def _scans(
     fmri = bold_metrics(scores, regions, config.seed) | {
         "hrf_peak_s": region_peaks(model, regions),
         "delay_s": person_delays(model),
+        "counts": way_counts(model),
     }
     with folder.stage("variance"):
         shares, why = variance_shares(inputs.timelines, codes, model.subjects, config, *timing, progress)

@@ -214,8 +214,8 @@ class DecoderTask:
     def calibrate(self, judged: Scans) -> tuple[str, ...]:
         """Read scans in closed form, too, and trust each way as far as it is right on the validation blocks.
 
-        `judged` are scans as a trunk predicts them that has not seen those blocks; when it has been judged, the trunk
-        that was refitted on them is turned round. Returns what a report must say.
+        `judged` are scans as a trunk predicts them that was not fitted to those blocks; when it has been judged, the
+        one that was refitted on them is turned round. Returns what a report must say.
         """
         self.model.eval()
         model, codes, lines = self.model, self.codes, self.timelines

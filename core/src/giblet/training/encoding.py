@@ -29,9 +29,9 @@ from giblet.training.evidence import (
 from giblet.training.inversion import MOST_TRS, one_thread
 from giblet.training.likeness import fit_likeness
 
-OWN = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
-"""How much of the variance of weights that people share may be each one's own; validation blocks choose."""
-LATE_S = np.arange(-2.5, 2.51, 0.25)
+OWN = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""How much variance weights have from person to person, as a multiple of what people share; validation chooses."""
+LATE_S = np.arange(-2.5, 2.51, 0.5)
 """How much later than the others a person may be."""
 FAINT = 1e-6
 """Patterns below this share of the first one's variance are none."""
@@ -62,37 +62,40 @@ class EncodingFit:
 
     def person(self, person: int) -> Callable[[float], Single]:
         """A person's weights [R Q, V], by `own`: those of their group, and what their residuals say beside them."""
-        group, (posterior, shared, correlation) = next(
+        group, (posterior, shared, correlation, people) = next(
             (g, c) for g, c in zip(self.groups, self.common, strict=True) if person in g
         )
         if len(group) == 1:
             return lambda own: shared
         left = Sums.over((_less(rows, shared) for rows in self._rows([person])), correlation, self._sizes(person))
         turned = posterior.turned(left)
-        return lambda own: shared + posterior.weights(left, turned, SCALES * own / len(group))
+        return lambda own: shared + posterior.weights(left, turned, SCALES * own / people) if own else shared
 
-    def _common(self, group: Sequence[int]) -> tuple[Posterior, Single, float]:
-        """What the mean scan of a group of people says of each voxel, once it is known how late each of them is."""
+    def _common(self, group: Sequence[int]) -> tuple[Posterior, Single, float, float]:
+        """What the mean scan of a group of people says of each voxel, once it is known how late each of them is.
+
+        The posterior, weights [R Q, V], what the noise of a TR has of the last one's, and of how many people that is.
+        """
         correlation = autocorrelation(rows for k in group for rows in self._rows([k]))
         n = len(self.encoding.likeness)
         for _ in range(ROUNDS if len(group) > 1 else 0):
-            _, _, weights, explained = self._fit(group, correlation, [np.full(n, 1 / n)])
+            _, weights, sums = self._fit(group, correlation, [np.full(n, 1 / n)])
+            explained = (weights * sums.xy.reshape(weights.shape)).sum(0) / np.maximum(sums.yy, np.finfo(float).tiny)
             telling = np.argsort(explained)[-TELLING:]
-            late = [self._late(k, telling, weights[:, telling]) for k in group]
-            self.encoding.put("delay_s", torch.tensor(late) - float(np.mean(late)))
-        posterior, _, weights, _ = self._fit(group, correlation, list(shares(n)))
-        return posterior, weights, correlation
+            late = np.array([self._late(k, telling, weights[:, telling]) for k in group])
+            if np.isfinite(late).any():
+                self.encoding.put("delay_s", torch.from_numpy(np.nan_to_num(late - np.nanmean(late))))
+        posterior, weights, sums = self._fit(group, correlation, list(shares(n)))
+        return posterior, weights, correlation, max(sums.people, 1.0)
 
     def _fit(
         self, group: Sequence[int], correlation: float, divisions: Sequence[NDArray[np.float64]]
-    ) -> tuple[Posterior, Sums, Single, NDArray[np.float64]]:
-        """The mean scan of a group, by priors that divide their variance so: weights, and what they explain of it."""
+    ) -> tuple[Posterior, Single, Sums]:
+        """The mean scan of a group, by priors that divide their variance so: weights, and what they come from."""
         sums = Sums.over(self._rows(group), correlation, self._sizes(group[0]))
         candidates = [Candidate(r, np.repeat(d, FEATURES)) for r in range(len(DELAYS_S)) for d in divisions]
         posterior = Posterior.of(candidates, sums)
-        weights = posterior.weights(sums, posterior.turned(sums))
-        explained = (weights * sums.xy.reshape(weights.shape)).sum(0) / np.maximum(sums.yy, np.finfo(float).tiny)
-        return posterior, sums, weights, explained
+        return posterior, posterior.weights(sums, posterior.turned(sums)), sums
 
     def _sizes(self, person: int) -> tuple[int, int, int]:
         return len(DELAYS_S), self.encoding.width, self.encoding.get_buffer(f"voxels_{person}").shape[1]
@@ -127,7 +130,7 @@ class EncodingFit:
     def _late(self, person: int, voxels: NDArray[np.int64], weights: Single) -> float:
         """How much later than the others a person is: where the common prediction leaves least of their scan.
 
-        0 where nothing of it was measured.
+        NaN where nothing of it was measured, or nothing is predicted.
         """
         subject, error = self.subjects[person], np.zeros(len(LATE_S))
         for i, line in enumerate(self.timelines):
@@ -138,7 +141,7 @@ class EncodingFit:
             for j, late in enumerate(LATE_S):
                 guess = self.design(i, person, float(late))[trs].reshape(len(trs), -1) @ weights
                 error[j] += np.square(scan - guess, dtype=np.float64).sum()
-        return lowest(LATE_S, error) if error.any() else 0.0
+        return lowest(LATE_S, error) if np.ptp(error) > FAINT * error.max() else np.nan
 
 
 def _less(rows: Rows, weights: Single) -> Rows:
@@ -185,7 +188,8 @@ def choose(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], pred
     """
     fit = EncodingFit(model, codes, timelines, ("train",))
     errors, sums = torch.zeros(len(OWN), dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
-    for k in range(len(model.subjects)):
+    shared = any(len(group) > 1 for group in fit.groups)  # else nothing is a person's own
+    for k in range(len(model.subjects) if shared else 0):
         weights_of, judged = fit.person(k), list(_judged(fit, predicted, k))
         for j, own in enumerate(OWN):
             weights = torch.from_numpy(weights_of(own))

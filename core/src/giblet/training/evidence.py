@@ -19,9 +19,10 @@ Mask = NDArray[np.bool_]
 SCALES = 10.0 ** np.arange(-2.5, 1.01, 0.25)
 """How strong a voxel's signal may be against its noise, in a TR."""
 TEMPER = 2.0
-"""Evidence counts so many times less than if all that a voxel's rows have in common were known."""
+"""Evidence counts so many times less than it would if noise were as it is taken to be, white after one lag."""
 EM_STEPS, RARE, FAINT = 30, 0.01, 1e-9
-"""Priors that fewer than 1 % of voxels have are left out, axes below that share of the first one's size too."""
+"""Priors that fewer than 1 % of voxels have (or half their share, if all are as common) are left out, and axes
+that have less than that share of the first one's size."""
 MOST_VOXELS = 4096
 """So many voxels are looked at at once; and so many, evenly spaced, say how common a prior is."""
 MOST_CORRELATED = 0.6
@@ -38,16 +39,20 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Sums:
-    """What a ridge at each of R delays needs of n rows: X'X [R, Q, Q], X'Y [R, Q, V] and Y'Y [V]."""
+    """What a ridge at each of R delays needs of n rows: X'X [R, Q, Q], X'Y [R, Q, V] and Y'Y [V].
+
+    A row is the mean of so many `people`, on average.
+    """
 
     n: int
+    people: float
     xx: Real
     xy: Single
     yy: Real
 
     def of(self, voxels: slice | NDArray[np.int64]) -> Sums:
         """Those of some voxels."""
-        return Sums(self.n, self.xx, self.xy[..., voxels], self.yy[voxels])
+        return Sums(self.n, self.people, self.xx, self.xy[..., voxels], self.yy[voxels])
 
     @classmethod
     def over(cls, rows: Iterable[Rows], correlation: float, sizes: tuple[int, int, int]) -> Sums:
@@ -55,7 +60,7 @@ class Sums:
 
         As in Cochrane & Orcutt 1949, doi:10.2307/2280349. The mean of more people has less noise, and counts more.
         """
-        (delays, features, voxels), n = sizes, 0
+        (delays, features, voxels), n, counted = sizes, 0, 0.0
         xx, xy = np.zeros((delays, features, features)), np.zeros(sizes, np.float32)
         yy = np.zeros(voxels)
         for x, y, people in rows:
@@ -68,8 +73,8 @@ class Sums:
                 xy[..., slab] += np.stack([d.T @ seen for d in designs])
                 yy[slab] += np.square(seen, dtype=np.float64).sum(0)
             xx += np.stack([d.T.astype(np.float64) @ d for d in designs])
-            n += int(measured.sum())
-        return cls(n, xx, xy, yy)
+            n, counted = n + int(measured.sum()), counted + float(people.sum())
+        return cls(n, counted / max(n, 1), xx, xy, yy)
 
 
 def _white(z: Single, follows: Mask, correlation: float) -> Single:
@@ -116,10 +121,15 @@ def turn(candidate: Candidate, sums: Sums) -> Turned:
     weight = np.sqrt(candidate.weight)
     inner = weight[:, None] * sums.xx[candidate.delay] * weight
     size = np.sqrt(max(float(np.trace(inner)) / max(sums.n, 1), np.finfo(float).tiny))
-    with one_thread():
-        values, axes = np.linalg.eigh(inner / size**2)
+    values, axes = np.linalg.eigh(inner / size**2)
     there = values > FAINT * max(float(values[-1]), np.finfo(float).tiny)
     return Turned(weight[:, None] * axes[:, there] / size, values[there])
+
+
+def turn_all(candidates: Sequence[Candidate], sums: Sums) -> list[Turned]:
+    """`turn` of each."""
+    with one_thread():
+        return [turn(c, sums) for c in candidates]
 
 
 def log_evidence(turned: Turned, delay: int, sums: Sums) -> Real:
@@ -145,14 +155,15 @@ class Posterior:
     @classmethod
     def of(cls, candidates: Sequence[Candidate], sums: Sums) -> Posterior:
         """By empirical Bayes: priors are as common as the posteriors of all voxels make them."""
-        turned, voxels = [turn(c, sums) for c in candidates], sums.xy.shape[-1]
+        turned, voxels = turn_all(candidates, sums), sums.xy.shape[-1]
         some = sums.of(np.linspace(0, voxels - 1, min(voxels, MOST_VOXELS)).round().astype(int))
         evidence = np.stack([log_evidence(t, c.delay, some) for t, c in zip(turned, candidates, strict=True)])
         prior = np.full(evidence.shape[:2], -np.log(evidence[..., 0].size))
         for _ in range(EM_STEPS):
             joint = evidence + prior[..., None]
             prior = logsumexp(joint - logsumexp(joint, (0, 1)), -1) - np.log(len(some.yy))
-        kept = [k for k, p in enumerate(np.exp(prior).sum(1)) if p >= RARE]
+        common = np.exp(prior).sum(1)
+        kept = np.flatnonzero(common >= min(RARE, 0.5 / len(common), common.max())).tolist()
         parts = []
         for start in range(0, voxels, MOST_VOXELS):
             part = sums.of(slice(start, start + MOST_VOXELS))
@@ -162,7 +173,7 @@ class Posterior:
 
     def turned(self, sums: Sums) -> list[Turned]:
         """Every candidate's features in some rows."""
-        return [turn(c, sums) for c in self.candidates]
+        return turn_all(self.candidates, sums)
 
     def weights(self, sums: Sums, turned: Sequence[Turned], scales: Real = SCALES) -> Single:
         """The mean that each voxel's weights have given some rows, over all priors, [R Q, V].
@@ -171,6 +182,6 @@ class Posterior:
         """
         out = np.zeros_like(sums.xy)
         for c, t, share in zip(self.candidates, turned, self.share, strict=True):
-            shrunk = (scales / (1 + scales * t.values[:, None])) @ share
-            out[c.delay] += (t.into @ (shrunk * (t.into.T @ sums.xy[c.delay]))).astype(np.float32)
+            into, shrink = t.into.astype(np.float32), (scales / (1 + scales * t.values[:, None])).astype(np.float32)
+            out[c.delay] += into @ ((shrink @ share) * (into.T @ sums.xy[c.delay]))
         return out.reshape(-1, out.shape[-1])

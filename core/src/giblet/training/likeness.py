@@ -15,9 +15,9 @@ from giblet.model.encoding import ANCHORS, FEATURES, Encoding, Likeness
 from giblet.training.inversion import one_thread
 
 WIDTH = 2.0
-"""Two TRs as far apart as the median pair are alike by exp(-1 / WIDTH)."""
-FAINT = 1e-9
-"""Components below this share of the first one's variance are none."""
+"""Two TRs of the mean squared distance are alike by exp(-1 / WIDTH)."""
+FAINT = 1e-6
+"""Components below this share of the first one's variance are none: float32 does not tell them from rounding."""
 
 
 def fit_likeness(encoding: Encoding, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]) -> None:
@@ -34,9 +34,9 @@ def _fit(like: Likeness, rows: NDArray[np.float32]) -> None:
     """The leading components of the centred kernel of some rows [n, P]; in all, features have a mean square of 1."""
     n, x = len(rows), rows.astype(np.float64)
     apart = np.square(x).sum(1)[:, None] + np.square(x).sum(1) - 2 * x @ x.T
-    width = WIDTH * float(np.median(apart[~np.eye(n, dtype=bool)]))
-    if width <= 0:
-        return
+    width = WIDTH * float(apart.clip(0).sum()) / (n * (n - 1))
+    if width <= FAINT * float(np.square(x).mean()):
+        return  # nothing varies
     near, centre = np.exp(-apart.clip(0) / width), np.eye(n) - 1 / n
     with one_thread():
         values, axes = (a[..., ::-1][..., :FEATURES] for a in np.linalg.eigh(centre @ near @ centre))

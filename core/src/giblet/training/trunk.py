@@ -122,7 +122,7 @@ class TrunkTask:
             drive = late.index_select(0, places.flatten()).unflatten(0, places.shape)
             y, valid = placed(person.y, self.module), placed(person.valid, self.module)
             with batch.rows.passing():
-                guess = self.module.brain(drive, k)
+                guess = self.module.net(drive, k)
             losses.append(bold_loss(guess, y, valid, person.counted))
         nothing = 0.0 * next(iter(drives.values())).sum()
         return batch.rows.weight * torch.stack(losses or [nothing]).mean()
