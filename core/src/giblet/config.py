@@ -21,7 +21,7 @@ class Section(BaseModel):
 
 LAYERED = ("conv", "dense", "grid", "two-stage")
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("latent", "hidden", "basis", "input_components"), ("compact",)),
+    **dict.fromkeys(("latent", "hidden", "basis", "input_components", "closed_form"), ("compact",)),
     "scale": LAYERED,
     **dict.fromkeys(("components", "compressor"), ("two-stage",)),
     "grid_step": ("grid",),
@@ -55,6 +55,11 @@ class ModelConfig(Section):
     )
     basis: int = Field(
         3, ge=1, le=7, description="kernels a latent unit; more than 1 lets a voxel choose its own delay"
+    )
+    closed_form: bool = Field(
+        True,
+        description="predict scans in closed form, too, beside the net: ridges by their evidence; "
+        "with a learned or canonical response",
     )
     substeps: int = Field(
         1, ge=1, le=16, description="parts of a TR that latent units stand for, for timing below the TR"

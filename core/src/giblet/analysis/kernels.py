@@ -55,9 +55,9 @@ def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict
 
 
 def way_counts(model: Model) -> dict[str, float]:
-    """How much the net's prediction of scans counts, and that of the closed form; means over members."""
-    counts = [(1.0, 0.0) if m.encoding is None else m.encoding.get_buffer("counts").tolist() for m in members_of(model)]
-    return dict(zip(("net", "closed"), np.mean(counts, 0).tolist(), strict=True))
+    """How much the net's prediction of scans counts, and that of the closed form, if there is one; over members."""
+    counts = [m.encoding.get_buffer("counts").tolist() for m in members_of(model) if m.encoding is not None]
+    return dict(zip(("net", "closed"), np.mean(counts, 0).tolist(), strict=True)) if counts else {"net": 1.0}
 
 
 def person_delays(model: Model) -> dict[str, float]:

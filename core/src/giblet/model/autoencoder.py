@@ -129,10 +129,11 @@ class Autoencoder(nn.Module):
     def encode(self, voxels: Sequence[int]) -> Encoding | None:
         """Have scans of so many voxels a person predicted in closed form, too: as 0, until it is fitted or loaded.
 
-        None with a preset or a hemodynamic response that a closed form does not have.
+        None where that is not asked for, or with a preset or a hemodynamic response that a closed form does not have.
         """
         c = self.config
-        if PRESETS[c.preset].reads == "components" and c.hemodynamics in ("learned", "canonical"):
+        possible = PRESETS[c.preset].reads == "components" and c.hemodynamics in ("learned", "canonical")
+        if possible and c.closed_form:
             made = Encoding(c, self.hemodynamics.tr_s, self.slice_time_ref, self.sizes, self.applied, voxels)
             self.encoding = made.to(device_of(self))
         return self.encoding

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.data.dataset import Timeline
+from giblet.data.scratch import row_slabs
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, Scans, cleaned, placed
 from giblet.model.encoding import DELAYS_S, FEATURES, RANK, Encoding
@@ -23,6 +24,7 @@ from giblet.training.evidence import (
     Rows,
     Single,
     Sums,
+    Voxels,
     autocorrelation,
     shares,
 )
@@ -60,16 +62,18 @@ class EncodingFit:
         self.groups = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
         self.common = [self._common(group) for group in self.groups]
 
-    def person(self, person: int) -> Callable[[float], Single]:
-        """A person's weights [R Q, V], by `own`: those of their group, and what their residuals say beside them."""
+    def person(self, person: int, voxels: Voxels = slice(None)) -> Callable[[float], Single]:
+        """Some voxels' weights [R Q, V], by `own`: those of the person's group, and what their residuals say beside."""
         group, (posterior, shared, correlation, people) = next(
             (g, c) for g, c in zip(self.groups, self.common, strict=True) if person in g
         )
+        mine = shared[:, voxels]
         if len(group) == 1:
-            return lambda own: shared
-        left = Sums.over((_less(rows, shared) for rows in self._rows([person])), correlation, self._sizes(person))
-        turned = posterior.turned(left)
-        return lambda own: shared + posterior.weights(left, turned, SCALES * own / people) if own else shared
+            return lambda own: mine
+        sums = Sums.over((_less(rows, shared) for rows in self._rows([person])), correlation, self._sizes(person))
+        left, some = sums.of(voxels), Posterior(posterior.candidates, posterior.share[..., voxels])
+        turned = some.turned(left)
+        return lambda own: mine + some.weights(left, turned, SCALES * own / people) if own else mine
 
     def _common(self, group: Sequence[int]) -> tuple[Posterior, Single, float, float]:
         """What the mean scan of a group of people says of each voxel, once it is known how late each of them is.
@@ -98,7 +102,16 @@ class EncodingFit:
         return posterior, posterior.weights(sums, posterior.turned(sums)), sums
 
     def _sizes(self, person: int) -> tuple[int, int, int]:
-        return len(DELAYS_S), self.encoding.width, self.encoding.get_buffer(f"voxels_{person}").shape[1]
+        return len(DELAYS_S), self.encoding.width, self.voxels(person)
+
+    def voxels(self, person: int) -> int:
+        """V of a person."""
+        return self.encoding.get_buffer(f"voxels_{person}").shape[1]
+
+    def some_voxels(self, person: int) -> NDArray[np.int64]:
+        """Voxels that stand for all of a person's: all, or `MOST_VOXELS`, evenly spaced."""
+        n = self.voxels(person)
+        return np.linspace(0, n - 1, min(n, MOST_VOXELS)).round().astype(np.int64)
 
     def design(self, run: int, person: int, late_s: float | None = None) -> Single:
         """What a person's weights meet in a run, rid of what cleaning took out of their scan, [T, R, Q]."""
@@ -124,8 +137,12 @@ class EncodingFit:
                 people = np.asarray(np.sum(list(mine.values()), 0), np.float64)
                 share = {k: (m / np.maximum(people, 1)).astype(np.float32) for k, m in mine.items()}
                 x = sum(designs[k][block.trs] * share[k][:, None, None] for k in there)
-                y = sum(line.scans[self.subjects[k]][block.trs] * share[k][:, None] for k in there)
-                yield Rows(np.asarray(x), np.asarray(y), people)
+                y = np.zeros((len(people), self._sizes(group[0])[2]), np.float32)
+                for k in there:
+                    scan = line.scans[self.subjects[k]][block.trs]
+                    for slab in row_slabs(*scan.shape):
+                        y[slab] += scan[slab] * share[k][slab, None]
+                yield Rows(np.asarray(x), y, people)
 
     def _late(self, person: int, voxels: NDArray[np.int64], weights: Single) -> float:
         """How much later than the others a person is: where the common prediction leaves least of their scan.
@@ -145,8 +162,10 @@ class EncodingFit:
 
 
 def _less(rows: Rows, weights: Single) -> Rows:
-    """What a prediction leaves."""
-    return rows._replace(y=rows.y - rows.x.reshape(len(rows.x), -1) @ weights)
+    """What a prediction leaves, in the place of what there was."""
+    for slab in row_slabs(*rows.y.shape):
+        rows.y[slab] -= rows.x[slab].reshape(-1, len(weights)) @ weights
+    return rows
 
 
 def lowest(at: NDArray[np.float64], values: NDArray[np.float64]) -> float:
@@ -190,10 +209,11 @@ def choose(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], pred
     errors, sums = torch.zeros(len(OWN), dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
     shared = any(len(group) > 1 for group in fit.groups)  # else nothing is a person's own
     for k in range(len(model.subjects) if shared else 0):
-        weights_of, judged = fit.person(k), list(_judged(fit, predicted, k))
+        some = fit.some_voxels(k)
+        weights_of, judged = fit.person(k, some), list(_judged(fit, predicted, k))
         for j, own in enumerate(OWN):
             weights = torch.from_numpy(weights_of(own))
-            errors[j] += sum((design @ weights - y).double().square().sum() for _, design, y in judged)
+            errors[j] += sum((design @ weights - y[:, some]).double().square().sum() for _, design, y in judged)
     own = OWN[int(errors.argmin())]
     _put_patterns(fit, own)
     for k in range(len(model.subjects)):
@@ -209,28 +229,27 @@ def choose(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], pred
 def _put_patterns(fit: EncodingFit, own: float) -> None:
     """Keep the main components of all predicted scans, person by person side by side, and what makes them.
 
-    Weights are made twice, so that no more than one person's are in memory.
+    Weights of some voxels say which components those are; then all are made, one person's at a time.
     """
     encoding, people = fit.encoding, range(len(fit.subjects))
     designs = [fit.some_design(k) for k in people]
     alike = np.zeros((len(designs[0]),) * 2)
     for k in people:
-        weights = fit.person(k)(own)
-        for start in range(0, weights.shape[1], MOST_VOXELS):
-            guess = designs[k] @ weights[:, start : start + MOST_VOXELS]
-            alike += guess @ guess.T
+        guess = designs[k] @ fit.person(k, fit.some_voxels(k))(own)
+        alike += guess @ guess.T * (fit.voxels(k) / guess.shape[1])
     with one_thread():
         values, axes = (a[..., ::-1][..., :RANK] for a in np.linalg.eigh(alike))
     there = values > FAINT * max(float(values[0]), np.finfo(float).tiny)
     along = (axes[:, there] / np.sqrt(values[there])).astype(np.float32)
-    basis = np.zeros((designs[0].shape[1], RANK), np.float32)
+    basis, inner = np.zeros((designs[0].shape[1], RANK)), np.zeros((RANK, RANK))
     for k in people:
         weights = fit.person(k)(own)
         voxels = np.zeros((RANK, weights.shape[1]), np.float32)
         voxels[: along.shape[1]] = (along.T @ designs[k]) @ weights
         basis += weights @ voxels.T
+        inner += voxels @ voxels.T
         encoding.put(f"voxels_{k}", torch.from_numpy(voxels))
-    encoding.put("basis", torch.from_numpy(basis))
+    encoding.put("basis", torch.from_numpy(basis @ np.linalg.pinv(inner, rcond=FAINT, hermitian=True)))
 
 
 def _judged(fit: EncodingFit, predicted: Scans, person: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

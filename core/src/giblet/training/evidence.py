@@ -16,6 +16,7 @@ from giblet.training.inversion import one_thread
 Real = NDArray[np.float64]
 Single = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Voxels = slice | NDArray[np.int64]
 SCALES = 10.0 ** np.arange(-2.5, 1.01, 0.25)
 """How strong a voxel's signal may be against its noise, in a TR."""
 TEMPER = 2.0
@@ -50,7 +51,7 @@ class Sums:
     xy: Single
     yy: Real
 
-    def of(self, voxels: slice | NDArray[np.int64]) -> Sums:
+    def of(self, voxels: Voxels) -> Sums:
         """Those of some voxels."""
         return Sums(self.n, self.people, self.xx, self.xy[..., voxels], self.yy[voxels])
 
@@ -90,8 +91,10 @@ def autocorrelation(rows: Iterable[Rows]) -> float:
     products = squares = 0.0
     for _, y, people in rows:
         pairs = (people[1:] > 0) & (people[:-1] > 0)
-        products += float(np.vdot(y[1:][pairs], y[:-1][pairs]))
-        squares += float(np.square(y[1:][pairs]).sum() + np.square(y[:-1][pairs]).sum()) / 2
+        for start in range(0, y.shape[1], MOST_VOXELS):
+            here, before = (part[pairs, start : start + MOST_VOXELS] for part in (y[1:], y[:-1]))
+            products += float(np.vdot(here, before))
+            squares += float(np.vdot(here, here) + np.vdot(before, before)) / 2
     return float(np.clip(products / squares, 0, MOST_CORRELATED)) if squares else 0.0
 
 
