@@ -63,9 +63,15 @@ def group_r(model: Model, trained: Trained, inputs: Inputs) -> float:
     return float(pearson(guess, y).mean())
 
 
+def net_alone(config: RunConfig, option: str) -> RunConfig:
+    """The config with other hemodynamics, and without the closed form, which only some of them have."""
+    changed = {"hemodynamics": option, "closed_form": False}
+    return config.model_copy(update={"model": config.model.model_copy(update=changed)})
+
+
 def with_option(option: str, trained: Trained, inputs: Inputs, config: RunConfig, folder: Path) -> Model:
     """A trunk with other hemodynamics, from the codes that are there."""
-    chosen = config.model_copy(update={"model": config.model.model_copy(update={"hemodynamics": option})})
+    chosen = net_alone(config, option)
     model = build_model(blueprint_of(inputs), trained.nets, trained.codes, chosen)
     folder.mkdir(parents=True)
     for k, member in enumerate(members_of(model)):
@@ -77,8 +83,7 @@ def run_fold(inputs: Inputs, config: RunConfig, options: Sequence[str], folder: 
     """The r of every option on one test block."""
     made = folder / LEARNED
     made.mkdir(parents=True)
-    stock = config.model_copy(update={"model": config.model.model_copy(update={"hemodynamics": LEARNED})})
-    trained = train_trunk(inputs, stock, RunFolder(made), lambda *_: None)
+    trained = train_trunk(inputs, net_alone(config, LEARNED), RunFolder(made), lambda *_: None)
     found = {LEARNED: group_r(trained.model, trained, inputs)}
     for option in (o for o in options if o != LEARNED):
         model = with_option(option, trained, inputs, config, folder / option)

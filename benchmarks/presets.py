@@ -43,7 +43,8 @@ COLUMNS = ("seed", "preset", "r", "parameters", "trunk", "best", "seconds")
 
 def configure(preset: str, steps: int) -> RunConfig:
     """The run's settings; everything that is not named here is as `giblet run` has it."""
-    sections = {"text": {"weights": "minilm"}, "model": {"preset": preset} | SCALES[preset]}
+    sections: dict[str, Any] = {"text": {"weights": "minilm"}, "model": {"preset": preset} | SCALES[preset]}
+    sections["model"] |= {"closed_form": False} if preset == "compact" else {}  # presets differ in their nets
     sections |= {"train": {"trunk_steps": steps}} | ({} if preset == "compact" else {"video": SMALL})
     return build_config(MODALITIES, sections, seed=0, plumbing=False)
 
