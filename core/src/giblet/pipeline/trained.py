@@ -17,4 +17,4 @@ class Trained:
     losses: dict[str, RelativeLoss]
     codes: Codes
     judged: Sequence[Scans] = ()
-    """What each member predicted before it saw the validation blocks, which then can judge how scans are read."""
+    """What each member predicted before it was fitted to validation blocks, which so can judge how scans are read."""

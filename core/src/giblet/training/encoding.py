@@ -47,7 +47,7 @@ class EncodingFit:
     The prior of a voxel's weights is normal. Its variance, how that is shared out among modalities, and how late the
     voxel is are as the evidence has it (the marginal likelihood: MacKay 1992, doi:10.1162/neco.1992.4.3.415). Where
     people share voxels, their mean is fitted first, each as late as they are; then what each one's residuals say, under
-    the same prior, narrower.
+    the same prior times `own`.
     """
 
     def __init__(
