@@ -17,9 +17,9 @@ from giblet.training.evidence import (
     SCALES,
     TEMPER,
     Candidate,
-    Posterior,
+    Design,
+    Prior,
     Rows,
-    Sums,
     autocorrelation,
     log_evidence,
     shares,
@@ -40,7 +40,7 @@ TEST = np.arange(210, 260)
 def model(build, world, quick_config):
     made, codes, _ = build(world, quick_config)
     made.eval()
-    made.encode([20, 20])
+    made.encode([20, 20], codes.plain_sizes)
     return made, codes
 
 
@@ -50,11 +50,13 @@ def correlations(guess, y, rows=TEST):
 
 def test_features_are_scikit_learns_kernel_components(model, world):
     made, codes = model
-    fit_likeness(made.encoding, codes, [world], ("train",))
-    like, x = made.encoding.likeness["text"], codes.inputs[0]["text"]
+    fit_likeness(made.encoding.likeness, codes, [world], ("train",))
+    like, parts = made.encoding.likeness["text"], [table[0]["text"] for table in (codes.inputs, codes.summaries)]
+    raw = np.concatenate(parts, 1)
+    x = np.concatenate([p / np.sqrt(p[:120].var(0).sum()) for p in parts], 1)
     known = KernelPCA(FEATURES, kernel="rbf", gamma=1 / float(like.get_buffer("width"))).fit(x[:120].astype(float))
     want = known.transform(x.astype(float))
-    got = like(torch.from_numpy(x)).numpy()[:, : want.shape[1]]
+    got = like(torch.from_numpy(raw)).numpy()[:, : want.shape[1]]
     size = np.sqrt(np.square(want[:120]).sum(1).mean())
     want *= np.sign((want * got).sum(0)) / size
     strong = known.eigenvalues_ > 1e-3 * known.eigenvalues_[0]
@@ -78,7 +80,7 @@ def test_what_is_not_there_is_the_mean():
     encoding = Encoding(ModelConfig(), 1.5, 0.5, {"text": 3}, [], [4])
     torch.nn.init.normal_(encoding.likeness["text"].get_buffer("offset"))
     there = torch.tensor([[True, False, True]])
-    found = encoding.features({"text": torch.randn(1, 3, 3)}, {"text": there})
+    found = encoding.features({"text": torch.randn(1, 3, 1)}, {"text": torch.randn(1, 3, 2)}, {"text": there})
     assert found.any(-1).tolist() == there.tolist()
 
 
@@ -89,7 +91,10 @@ def rows():
     count = rng.integers(0, 3, 60).astype(float)
     x = rng.standard_normal((60, 3, 8)).astype(np.float32)
     y = (x[:, 1] @ rng.standard_normal((8, 5)) + rng.standard_normal((60, 5))).astype(np.float32)
-    return Rows(x, y, count)
+    return Rows(x, lambda voxels: y[:, voxels], count)
+
+
+EVERY = np.arange(5)
 
 
 def whitened(rows, correlation):
@@ -97,15 +102,16 @@ def whitened(rows, correlation):
     out = []
     for t in np.flatnonzero(rows.people):
         first = t == 0 or rows.people[t - 1] == 0
-        mine = [np.sqrt(rows.people[t]) * z[t].astype(float) for z in (rows.x, rows.y)]
-        before = [0.0, 0.0] if first else [np.sqrt(rows.people[t - 1]) * z[t - 1] for z in (rows.x, rows.y)]
+        mine = [np.sqrt(rows.people[t]) * z[t].astype(float) for z in (rows.x, rows.y(EVERY))]
+        before = [0.0, 0.0] if first else [np.sqrt(rows.people[t - 1]) * z[t - 1] for z in (rows.x, rows.y(EVERY))]
         size = np.sqrt(1 - correlation**2)
         out.append([size * m if first else m - correlation * b for m, b in zip(mine, before, strict=True)])
     return [np.stack(part) for part in zip(*out, strict=True)]
 
 
 def test_weights_are_scikit_learns_ridge_of_white_rows(rows):
-    sums = Sums.over([rows], 0.4, (3, 8, 5))
+    rows_design = Design.of([rows], 0.4, 3, 8)
+    sums = rows_design.sums(EVERY)
     x, y = whitened(rows, 0.4)
     assert sums.n == len(x)
     weight = np.repeat([0.25, 0.75], 4)
@@ -115,18 +121,19 @@ def test_weights_are_scikit_learns_ridge_of_white_rows(rows):
     design = x[:, 1] * np.sqrt(weight)
     size = np.square(design).sum() / len(x)
     known = Ridge(alpha=size / SCALES[6], fit_intercept=False).fit(design, y).coef_.T * np.sqrt(weight)[:, None]
-    posterior = Posterior([candidate], share)
-    found = posterior.weights(sums, posterior.turned(sums)).reshape(3, 8, 5)
+    prior = Prior([candidate], np.zeros((1, len(SCALES))))
+    found = prior.weights(prior.turned(rows_design), share, sums).reshape(3, 8, 5)
     np.testing.assert_allclose(found[1], known, atol=1e-4)
     assert not found[[0, 2]].any()
 
 
 def test_evidence_is_the_normal_density_of_white_rows(rows):
     """Up to what no prior changes: with noise s2 at its best, log N(y; 0, s2 (I + scale X X'))."""
-    sums = Sums.over([rows], 0.4, (3, 8, 5))
+    all_rows = Design.of([rows], 0.4, 3, 8)
     x, y = whitened(rows, 0.4)
     weight = np.repeat([0.5, 0.5], 4)
-    found = log_evidence(turn(Candidate(2, weight), sums), 2, sums) * TEMPER
+    candidate = Candidate(2, weight)
+    found = log_evidence(turn(candidate, all_rows), candidate.columns, all_rows.sums(EVERY)) * TEMPER
     design = x[:, 2] * np.sqrt(weight)
     design /= np.sqrt(np.square(design).sum() / len(x))
     want = np.empty((len(SCALES), 5))
@@ -139,11 +146,11 @@ def test_evidence_is_the_normal_density_of_white_rows(rows):
 
 
 def test_priors_that_voxels_need_are_found_and_others_left_out(rows):
-    sums = Sums.over([rows._replace(people=np.ones(60))], 0.0, (3, 8, 5))
-    ways = [Candidate(r, np.repeat(s, 4)) for r in range(3) for s in shares(2)]
-    posterior = Posterior.of(ways, sums)
-    assert {c.delay for c in posterior.candidates} == {1}
-    np.testing.assert_allclose(posterior.share.sum((0, 1)), 1, atol=1e-5)
+    design = Design.of([rows._replace(people=np.ones(60))], 0.0, 3, 8)
+    sums = design.sums(EVERY)
+    prior = Prior.of([Candidate(r, np.repeat(s, 4)) for r in range(3) for s in shares(2)], design, sums)
+    assert {c.delay for c in prior.candidates} == {1}
+    np.testing.assert_allclose(prior.share(prior.turned(design), sums).sum((0, 1)), 1, atol=1e-5)
 
 
 @given(st.integers(1, 7))
@@ -169,7 +176,8 @@ def test_autocorrelation_is_that_of_the_noise(correlation, seed):
     for t in range(1, 400):
         y[t] = correlation * y[t - 1] + np.sqrt(1 - correlation**2) * y[t]
     count = (np.arange(400) % 50 > 0).astype(float)
-    found = autocorrelation([Rows(np.zeros((400, 1, 1), np.float32), y * count[:, None], count)])
+    rows = Rows(np.zeros((400, 1, 1), np.float32), lambda voxels: y[:, voxels] * count[:, None], count)
+    found = autocorrelation([rows], np.arange(20))
     assert found == pytest.approx(correlation, abs=0.05)
 
 
@@ -200,7 +208,7 @@ def pooled(build, world, quick_config):
     made, codes, _ = build(world, quick_config)
     made.heads.shared = made.heads.own[0]
     made.eval()
-    made.encode([20, 20])
+    made.encode([20, 20], codes.plain_sizes)
     return made, codes
 
 
@@ -226,7 +234,7 @@ def test_what_people_share_helps_whom_little_was_measured_of(build, world, quick
         ("alone", build(world, quick_config)[:2]),
     ):
         made.eval()
-        made.encode([20, 20])
+        made.encode([20, 20], codes.plain_sizes)
         fit_encoding(made, codes, [world], ("train",), Choice(0.1, 0.0, 1.0))
         (predicted,) = predict_scans(made, codes, [world])
         found[name] = correlations(predicted["b"], world.scans["b"]).mean()
@@ -277,7 +285,7 @@ def test_nothing_of_other_blocks_is_used(model, world, labels, unseen):
     fit_encoding(made, codes, [world], labels, Choice(0.2, 0.5, 0.5))
     before = {k: v.clone() for k, v in made.encoding.state_dict().items()}
     noisy = {s: y.copy() for s, y in world.scans.items()}
-    for y in (*noisy.values(), codes.inputs[0]["text"]):
+    for y in (*noisy.values(), codes.inputs[0]["text"], codes.summaries[0]["text"]):
         y[unseen:] = np.nan
     fit_encoding(made, codes, [replace(world, scans=noisy)], labels, Choice(0.2, 0.5, 0.5))
     assert all(torch.equal(before[k], v) for k, v in made.encoding.state_dict().items())
@@ -298,9 +306,8 @@ def test_some_voxels_stand_for_all_where_they_are_many(build, world, quick_confi
     made, codes = pooled(build, world, quick_config)
     fit_encoding(made, codes, [world], BOTH, Choice(0.2, 0.0, 1.0))
     all_of_them = predict_scans(made, codes, [world])[0]["b"].copy()
-    for module in ("encoding", "evidence"):
-        monkeypatch.setattr(f"giblet.training.{module}.MOST_VOXELS", 12)
-    made.encode([20, 20])
+    monkeypatch.setattr("giblet.training.encoding.MOST_VOXELS", 12)
+    made.encode([20, 20], codes.plain_sizes)
     fit_encoding(made, codes, [world], BOTH, Choice(0.2, 0.0, 1.0))
     some = predict_scans(made, codes, [world])[0]["b"]
     assert np.corrcoef(some[TEST].ravel(), all_of_them[TEST].ravel())[0, 1] > 0.99
@@ -338,23 +345,28 @@ def test_validation_says_how_much_is_a_persons_own(build, world, quick_config, a
 
 def test_what_seldom_happens_has_features_too(model, world):
     made, codes = model
-    codes.inputs[0]["text"][:] = (np.arange(260) % 9 == 0)[:, None]
-    fit_likeness(made.encoding, codes, [world], ("train",))
-    found = made.encoding.likeness["text"](torch.from_numpy(codes.inputs[0]["text"]))
+    parts = [table[0]["text"] for table in (codes.inputs, codes.summaries)]
+    for part in parts:
+        part[:] = (np.arange(260) % 9 == 0)[:, None]
+    fit_likeness(made.encoding.likeness, codes, [world], ("train",))
+    found = made.encoding.likeness["text"](torch.from_numpy(np.concatenate(parts, 1)))
     assert np.square(found[:120].numpy()).sum(1).mean() == pytest.approx(1, rel=1e-3)
     assert torch.linalg.matrix_rank(found[:120]) == 1
 
 
 def test_many_priors_and_no_rows_leave_some():
-    ways = [Candidate(0, np.repeat(s, 2)) for s in shares(9)]
-    none = Sums.over([], 0.3, (1, 18, 4))
-    posterior = Posterior.of(ways, none)
-    assert not posterior.weights(none, posterior.turned(none)).any()
+    none = Design.of([], 0.3, 1, 18)
+    sums = none.sums(np.arange(4))
+    prior = Prior.of([Candidate(0, np.repeat(s, 2)) for s in shares(9)], none, sums)
+    turned = prior.turned(none)
+    assert prior.candidates
+    assert not prior.weights(turned, prior.share(turned, sums), sums).any()
 
 
 def test_a_constant_modality_and_few_trs_do_no_harm(model, world):
     made, codes = model
-    codes.inputs[0]["text"][:] = 1
+    for table in (codes.inputs, codes.summaries):
+        table[0]["text"][:] = 1
     few = replace(world, blocks=(replace(world.blocks[0], stop=2), *world.blocks[1:]))
     fit_encoding(made, codes, [few], ("train",), Choice(0.2, 0.0, 1.0))
     assert not predict_scans(made, codes, [few])[0]["a"].any()
@@ -363,23 +375,24 @@ def test_a_constant_modality_and_few_trs_do_no_harm(model, world):
 def test_person_by_person_where_voxels_are_not_shared(model, world):
     made, codes = model
     fit = EncodingFit(made, codes, [world], BOTH)
-    assert fit.groups == [[0], [1]]
-    np.testing.assert_array_equal(fit.person(0)(0.0), fit.person(0)(0.8))
+    assert [group.people for group in fit.groups] == [[0], [1]]
+    ((_, weights_of),) = fit.weights(fit.groups[0], np.arange(20))
+    np.testing.assert_array_equal(weights_of(0.0), weights_of(0.8))
     assert not made.encoding.get_buffer("delay_s").any()
 
 
 @pytest.mark.parametrize("changes", [*({"hemodynamics": h} for h in ("fir", "none", "shift")), {"closed_form": False}])
 def test_a_response_asked_for_by_name_has_no_closed_form_and_nobody_who_wants_none(build, world, quick_config, changes):
     config = quick_config.model_copy(update={"model": quick_config.model.model_copy(update=changes)})
-    made, _, _ = build(world, config)
-    assert made.encode([20, 20]) is None
+    made, codes, _ = build(world, config)
+    assert made.encode([20, 20], codes.plain_sizes) is None
 
 
 def test_an_unfitted_one_changes_nothing(build, world, quick_config):
     made, codes, _ = build(world, quick_config)
     made.eval()
     before = predict_scans(made, codes, [world])[0]["a"].copy()
-    assert isinstance(made.encode([20, 20]).likeness["text"], Likeness)
+    assert isinstance(made.encode([20, 20], codes.plain_sizes).likeness["text"], Likeness)
     np.testing.assert_array_equal(predict_scans(made, codes, [world])[0]["a"], before)
 
 

@@ -85,7 +85,7 @@ def predicted_peak_s(path, modality, tr_s, slice_time_ref=0.5):
         adapter.linear.weight.copy_(torch.eye(SUBSTEPS))
         for p in (adapter.linear.bias, *adapter.bend[-1].parameters()):
             p.zero_()
-        drive = model.eval().drive({"x": code[None]}, {"x": mask.any(1)[None]})
+        drive = model.eval().drive({"x": code[None]}, {}, {"x": mask.any(1)[None]})
         bold = model.brain(drive, 0)[0, :, 0].numpy()
     times = grid.onsets_s() + 0.5 * float(grid.tr_s)
     fine = np.arange(times[0], times[-1], 0.005)

@@ -310,7 +310,7 @@ def test_a_gradient_reaches_every_parameter(seen, preset, tmp_path):
     model, codes, _ = assembled(world, config, tmp_path)
     h = {n: torch.from_numpy(codes.inputs[0][n][None, :60]) for n in model.names}
     present = {n: torch.from_numpy(codes.present[0][n][None, :60]) for n in model.names}
-    drive = model.drive(h, present)
+    drive = model.drive(h, {}, present)
     for k, s in enumerate(model.subjects):
         y, valid = torch.from_numpy(world.scans[s][None, :60]), torch.ones(1, 60, dtype=torch.bool)
         bold_loss(model.brain(model.late(drive, k), k), y, valid).backward(retain_graph=True)
@@ -347,9 +347,9 @@ def test_what_a_missing_modality_holds_does_not_matter(seen, preset, tmp_path):
     model.eval()
     h = {n: torch.from_numpy(codes.inputs[0][n][None, :60]) for n in model.names}
     present = {n: torch.ones(1, 60, dtype=torch.bool) for n in model.names} | {"video": torch.zeros(1, 60) > 0}
-    full = model.drive(h, present)
-    assert torch.equal(full, model.drive(h | {"video": h["video"] + 7}, present))
-    assert not torch.allclose(full, model.drive(h | {"audio": h["audio"] + 7}, present))
+    full = model.drive(h, {}, present)
+    assert torch.equal(full, model.drive(h | {"video": h["video"] + 7}, {}, present))
+    assert not torch.allclose(full, model.drive(h | {"audio": h["audio"] + 7}, {}, present))
 
 
 @pytest.mark.parametrize("preset", ["compact", "dense", "conv"])
@@ -361,7 +361,7 @@ def test_features_under_an_hrf_pass_the_kernel_by(preset):
     for name, reach in (("text", 1), ("sound", model.hemodynamics.taps)):
         said = {n: x.clone() for n, x in h.items()}
         said[name][0, 10] = 3.0
-        moved = (model.drive(said, present) - model.drive(h, present)).abs().amax(-1)[0] > 1e-7
+        moved = (model.drive(said, {}, present) - model.drive(h, {}, present)).abs().amax(-1)[0] > 1e-7
         rows = torch.nonzero(moved).flatten().tolist()
         assert rows[0] >= 10
         assert rows[-1] < 10 + reach

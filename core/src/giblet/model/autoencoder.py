@@ -126,25 +126,28 @@ class Autoencoder(nn.Module):
         self.inversion: Inversion | None = None
         self.widths = {n: w for n, w in outputs.items() if n in self.outputs}
 
-    def encode(self, voxels: Sequence[int]) -> Encoding | None:
+    def encode(self, voxels: Sequence[int], plain: Mapping[str, int]) -> Encoding | None:
         """Have scans of so many voxels a person predicted in closed form, too: as 0, until it is fitted or loaded.
 
-        None where that is not asked for, or with a preset or a hemodynamic response that a closed form does not have.
+        It reads so many `plain` features of each modality beside what the trunk does. None where it is not asked for,
+        or with a preset or a hemodynamic response that a closed form does not have.
         """
         c = self.config
         possible = PRESETS[c.preset].reads == "components" and c.hemodynamics in ("learned", "canonical")
         if possible and c.closed_form:
-            made = Encoding(c, self.hemodynamics.tr_s, self.slice_time_ref, self.sizes, self.applied, voxels)
+            sizes = {n: size + plain[n] for n, size in self.sizes.items()}
+            made = Encoding(c, self.hemodynamics.tr_s, self.slice_time_ref, sizes, self.applied, voxels)
             self.encoding = made.to(device_of(self))
         return self.encoding
 
-    def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """Codes [B, T, P] of each modality to all that scans are predicted from, [B, T, D * K + Q].
+    def drive(self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """What is known of each modality to all that scans are predicted from, [B, T, D * K + Q].
 
-        What the heads read, latent and hemodynamics, and behind it the features of the closed form, if there is one.
+        That is `h` [B, T, P], of which the heads' drive is made, latent and hemodynamics; and behind it the features of
+        the closed form, if there is one, made of `h` and the `plain` features [B, T, P'].
         """
         net = self._drive(h, present)
-        return net if self.encoding is None else torch.cat([net, self.encoding.features(h, present)], -1)
+        return net if self.encoding is None else torch.cat([net, self.encoding.features(h, plain, present)], -1)
 
     def _drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         total: Tensor | None = None

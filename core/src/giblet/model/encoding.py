@@ -23,15 +23,16 @@ DELAYS_S = (-1.0, 0.0, 1.0)
 
 
 class Likeness(nn.Module):
-    """A modality's inputs [.., P] -> features [.., F]: how like a TR is to those that the model was fitted on.
+    """What is known of a modality [.., P] -> features [.., F]: how like a TR is to those that the model was fitted on.
 
-    The leading components of a Gaussian kernel, by Nyström's method (Williams & Seeger 2000, NIPS 13). A linear model
-    of them is a smooth function of the inputs, which brains are, where a linear model of the inputs is not. All 0
-    before it is fitted.
+    Columns are multiplied by `scale` [P] before TRs are compared. Features are the leading components of a Gaussian
+    kernel, by Nyström's method (Williams & Seeger 2000, NIPS 13). A linear model of them is a smooth function of what
+    is known, which brains are, where a linear model of that is not. All 0 before it is fitted.
     """
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
+        self.register_buffer("scale", torch.ones(inputs))
         self.register_buffer("anchors", torch.zeros(ANCHORS, inputs))
         self.register_buffer("width", torch.ones(()))
         self.register_buffer("basis", torch.zeros(ANCHORS, FEATURES))
@@ -40,19 +41,20 @@ class Likeness(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[.., P] -> [.., F]; in float32, for small differences of large numbers do not bear fewer digits."""
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-            x, anchors = x.float(), self.get_buffer("anchors")
+            x, anchors = x.float() * self.get_buffer("scale"), self.get_buffer("anchors")
             apart = x.square().sum(-1, keepdim=True) + anchors.square().sum(-1) - 2 * (x @ anchors.T)
             near = torch.exp(-apart.clamp_min(0) / self.get_buffer("width"))
             return near @ self.get_buffer("basis") + self.get_buffer("offset")
 
 
 class Encoding(nn.Module):
-    """Inputs of modalities {name: [B, T, P]} -> features [B, T, Q] -> a person's design [B, T, R Q] -> scan [B, T, V].
+    """Modalities {name: [B, T, P]} -> features [B, T, Q] -> a person's design [B, T, R Q] -> scan [B, T, V].
 
-    Q features are those of all modalities side by side; a design holds them under the canonical response at R delays
-    from the person's own, `delay_s` [people]; modalities in `applied` are under a response already. Scans are made of M
-    patterns, `basis` [R Q, M], of which each person has voxels [M, V]. `counts` [2] is how much the net's scan and
-    this one count. Before `giblet.training.encoding` has fitted it, scans are 0 and both count 1.
+    Of a modality it reads what the net does and, behind that, its plain features, P in all. Q features are those of all
+    modalities side by side; a design holds them under the canonical response at R delays from the person's own,
+    `delay_s` [people]; modalities in `applied` are under a response already. Scans are made of M patterns, `basis`
+    [R Q, M], of which each person has voxels [M, V]. `counts` [2] is how much the net's scan and this one count. Before
+    `giblet.training.encoding` has fitted it, scans are 0 and both count 1.
     """
 
     def __init__(
@@ -60,15 +62,15 @@ class Encoding(nn.Module):
         config: ModelConfig,
         tr_s: float,
         slice_time_ref: float,
-        inputs: Mapping[str, int],
+        sizes: Mapping[str, int],
         applied: Collection[str],
         voxels: Sequence[int],
     ) -> None:
         super().__init__()
         self.config, self.tr_s, self.slice_time_ref = config, tr_s, slice_time_ref
-        names = sorted(inputs, key=lambda name: name in applied)
+        names = sorted(sizes, key=lambda name: name in applied)
         self.delayed = FEATURES * sum(name not in applied for name in names)
-        self.likeness = nn.ModuleDict({name: Likeness(inputs[name]) for name in names})
+        self.likeness = nn.ModuleDict({name: Likeness(sizes[name]) for name in names})
         self.register_buffer("delay_s", torch.zeros(len(voxels)))
         self.register_buffer("counts", torch.ones(2))
         self.register_buffer("basis", torch.zeros(len(DELAYS_S) * self.width, RANK))
@@ -80,9 +82,10 @@ class Encoding(nn.Module):
         """Q, how many features there are."""
         return FEATURES * len(self.likeness)
 
-    def features(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """[B, T, Q]; 0, which is the mean, where a modality is not there."""
-        return torch.cat([like(h[n]) * present[n].unsqueeze(-1) for n, like in self.likeness.items()], -1)
+    def features(self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+        """[B, T, Q] of what nets read and of plain features; 0, which is the mean, where a modality is not there."""
+        known = {n: torch.cat([h[n], plain[n]], -1) for n in self.likeness}
+        return torch.cat([like(known[n]) * present[n].unsqueeze(-1) for n, like in self.likeness.items()], -1)
 
     def late(self, features: Tensor, person: int) -> Tensor:
         """Features of whole runs [B, T, Q] as a person's voxels respond to them, [B, T, R Q], delay by delay."""

@@ -43,9 +43,9 @@ class Ensemble(nn.Module):
         """The first member's way back, for the names of what is read back."""
         return self.first.outputs
 
-    def drive(self, h: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+    def drive(self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """What the members predict scans from, side by side, [B, T, M * (D * K + Q)]."""
-        return torch.cat([m.drive(h, present) for m in self.each()], -1)
+        return torch.cat([m.drive(h, plain, present) for m in self.each()], -1)
 
     def late(self, drive: Tensor, subject: int) -> Tensor:
         """The members' drives of a whole run, each as much later as it found the person's response to be."""

@@ -30,10 +30,11 @@ def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Te
 
 
 def response(config: ModelConfig, tr_s: float, slice_time_ref: float, delay_s: float) -> Tensor:
-    """The canonical response as a kernel, so much later than it is, [L]."""
+    """The canonical response as a kernel [L], so much later than it is; where it is fixed to none or a shift, that."""
     taps = int(np.ceil(config.kernel_s / tr_s)) + 1
-    canonical = config.model_copy(update={"hemodynamics": "canonical", "substeps": 1})
-    return torch.tensor(_kernel(canonical, tr_s, slice_time_ref, taps, 0, delay_s), dtype=torch.float32)
+    kind = config.hemodynamics if config.hemodynamics in ("none", "shift") else "canonical"
+    fixed = config.model_copy(update={"hemodynamics": kind, "substeps": 1})
+    return torch.tensor(_kernel(fixed, tr_s, slice_time_ref, taps, 0, delay_s), dtype=torch.float32)
 
 
 @lru_cache(maxsize=64)

@@ -27,9 +27,9 @@ Scans = list[dict[str, Matrix]]
 class Codes:
     """Per run and modality: `inputs` [T, P] for the trunk, `targets` [T, W'] for the way back, `present` [T].
 
-    `summaries` [T, P'] are the plain features for the linear baselines; `projections` are what made all of them, and
-    turn targets back into what the modality's decoder reads. A target is the code and, behind it, the plain features:
-    of sound, for one, scans keep power and modulation, which a code holds only in the phase of every wave.
+    `summaries` [T, P'] are the plain features, for closed forms and baselines; `projections` are what made all of them,
+    and turn targets back into what the modality's decoder reads. A target is the code and, behind it, the plain
+    features: of sound, for one, scans keep power and modulation, which a code holds only in the phase of every wave.
     """
 
     inputs: list[dict[str, Matrix]]
@@ -37,6 +37,11 @@ class Codes:
     summaries: list[dict[str, Matrix]]
     present: list[dict[str, NDArray[np.bool_]]]
     projections: dict[str, Projection]
+
+    @property
+    def plain_sizes(self) -> dict[str, int]:
+        """P' of each modality."""
+        return {name: projection.plain_outputs for name, projection in self.projections.items()}
 
     @classmethod
     def empty(cls, runs: int, projections: Mapping[str, Projection] | None = None) -> Codes:
@@ -62,9 +67,9 @@ class Codes:
 
 def run_drive(model: Model, codes: Codes, run: int, without: Collection[str] = ()) -> Tensor:
     """What scans of a whole run are predicted from, [T, D * K + Q]; all of the stimulus is known but for `without`."""
-    h = {n: placed(x, model).unsqueeze(0) for n, x in codes.inputs[run].items()}
-    present = {n: placed(x & (n not in without), model).unsqueeze(0) for n, x in codes.present[run].items()}
-    return model.drive(h, present)[0]
+    h, plain = ({n: placed(x, model)[None] for n, x in table[run].items()} for table in (codes.inputs, codes.summaries))
+    present = {n: placed(x & (n not in without), model)[None] for n, x in codes.present[run].items()}
+    return model.drive(h, plain, present)[0]
 
 
 def person_drive(model: Model, drive: Tensor, timeline: Timeline, subject: int) -> Tensor:

@@ -25,18 +25,7 @@ def best_multiples(one: Tensor, other: Tensor, target: Tensor) -> tuple[float, f
     Where the best of all would subtract a guess, that is left out: the best of the rest is on the edge (Lawson &
     Hanson 1974, ch. 23, doi:10.1137/1.9781611971217).
     """
-    return multiples_of(products(one, other, target))
-
-
-def products(one: Tensor, other: Tensor, target: Tensor) -> Tensor:
-    """All that `multiples_of` needs of two guesses and their target, [5]; those of parts add up to the whole's."""
-    g, h, t = (x.double().flatten() for x in (one, other, target))
-    return torch.stack([g @ g, h @ h, g @ h, g @ t, h @ t])
-
-
-def multiples_of(sums: Tensor) -> tuple[float, float]:
-    """`best_multiples`, from `products`."""
-    gg, hh, gh, gt, ht = sums.tolist()
+    gg, hh, gh, gt, ht = products(one, other, target).tolist()
     det = gg * hh - gh**2
     if det > 1e-12 * gg * hh:
         a, b = (gt * hh - ht * gh) / det, (ht * gg - gt * gh) / det
@@ -44,6 +33,12 @@ def multiples_of(sums: Tensor) -> tuple[float, float]:
             return a, b
     alone = (max(0.0, gt / gg) if gg > 0 else 0.0), (max(0.0, ht / hh) if hh > 0 else 0.0)
     return (alone[0], 0.0) if alone[0] * gt >= alone[1] * ht else (0.0, alone[1])
+
+
+def products(one: Tensor, other: Tensor, target: Tensor) -> Tensor:
+    """All that factors of two guesses of a target depend on, [5]; those of parts add up to the whole's."""
+    g, h, t = (x.double().flatten() for x in (one, other, target))
+    return torch.stack([g @ g, h @ h, g @ h, g @ t, h @ t])
 
 
 class Shrinkage(nn.Module):

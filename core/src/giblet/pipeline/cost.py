@@ -178,7 +178,8 @@ def _tasks(
         n.decoder.to("meta")
     with torch.device("meta"):
         for m in members_of(model):
-            m.encode([s.shape[1] for s in _no_scans(m, lines)[0].values()])
+            voxels = [s.shape[1] for s in _no_scans(m, lines)[0].values()]
+            m.encode(voxels, codes.plain_sizes)
     yield (
         DecoderTask(member, nets, losses, codes, lines, _no_scans(member, lines), config),
         t.decoder_steps * t.ensemble,

@@ -109,7 +109,7 @@ def reopen(run: Path, registry: Registry) -> Reopened:
     model = build_model(blueprint, nets, codes, config)
     for member in members_of(model):
         voxels = [blueprint.voxels[s] for s in blueprint.subjects]
-        member.encode(voxels)
+        member.encode(voxels, codes.plain_sizes)
         member.invert(voxels)
     load_weights(model, nets, weights, facts)
     return Reopened(

@@ -50,8 +50,7 @@ def train(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progre
             )
             schedule = Schedule.of(c, t.decoder_steps, t.decoder_lr)
             fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
-            notes = task.calibrate(without_validation)
-            inputs.described["notes"] += [note for note in notes if note not in inputs.described["notes"]]
+            task.calibrate(without_validation)
     save_model(folder, inputs, config, trained)
     return trained
 
@@ -107,19 +106,17 @@ def fit_trunk(
     found = fit(task, schedule, _checkpoint(folder, task.name), folder.log, progress)
     judged = predict_scans(model, codes, timelines)
     voxels, choice = [judged[0][s].shape[1] for s in model.subjects], None
-    if model.encode(voxels):
-        progress("trunk in closed form", 0, 1)
-        choice = choose(model, codes, timelines, judged)
+    if model.encode(voxels, codes.plain_sizes):
+        choice = choose(model, codes, timelines, judged, progress)
         judged = predict_scans(model, codes, timelines)
-        progress("trunk in closed form", 1, 1)
     if t.refit:
         model.encoding = None
         model.load_state_dict(begun)
         again = TrunkTask(model, codes, timelines, config, ("train", "validation"), _name("trunk refit", member))
         fit(again, replace(schedule, until=found.step), _checkpoint(folder, again.name), folder.log, progress)
     if t.refit and choice:
-        model.encode(voxels)
-        fit_encoding(model, codes, timelines, ("train", "validation"), choice)
+        model.encode(voxels, codes.plain_sizes)
+        fit_encoding(model, codes, timelines, ("train", "validation"), choice, progress)
     return judged
 
 

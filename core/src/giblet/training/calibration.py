@@ -59,21 +59,13 @@ def calibrated_losses(found: Mapping[str, ReadBack], codes: Codes) -> dict[str, 
     }
 
 
-def trust(
-    model: Autoencoder, found: Mapping[str, ReadBack], readable: Mapping[str, NDArray[np.bool_]] | None, codes: Codes
-) -> dict[str, NDArray[np.float64]]:
-    """Let the model shrink what nets read to its best share, part by part; gives the closed form's, {name: [W']}.
-
-    Columns that are not `readable` get nothing from either: what nets make of them is noise, however small its error.
-    """
+def trust(model: Autoencoder, found: Mapping[str, ReadBack], codes: Codes) -> dict[str, NDArray[np.float64]]:
+    """Let the model shrink what nets read to its best share, part by part; gives the closed form's, {name: [W']}."""
     out = {}
     for name, r in found.items():
         learned, closed = np.zeros(r.target.shape[1]), np.zeros(r.target.shape[1])
         for c in codes.projections[name].parts:
-            columns = np.arange(c.start, c.stop)
-            columns = columns if readable is None else columns[readable[name][c]]
-            pair = best_multiples(r.learned[:, columns], r.closed[:, columns], r.target[:, columns])
-            learned[columns], closed[columns] = pair
+            learned[c], closed[c] = best_multiples(r.learned[:, c], r.closed[:, c], r.target[:, c])
         model.shrinkage.put(name, torch.from_numpy(learned))
         out[name] = closed
     return out

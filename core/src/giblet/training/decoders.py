@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline, Window, draw_windows
-from giblet.errors import DataError
 from giblet.model import (
     Autoencoder,
     Codes,
@@ -211,25 +210,19 @@ class DecoderTask:
             scores[BOLD] = self.trunk.validate() / BOLD_CONSTANT
         return {name: score / share.count for name, score in scores.items()}
 
-    def calibrate(self, judged: Scans) -> tuple[str, ...]:
+    def calibrate(self, judged: Scans) -> None:
         """Read scans in closed form, too, and trust each way as far as it is right on the validation blocks.
 
         `judged` are scans as a trunk predicts them that was not fitted to those blocks; when it has been judged, the
-        one that was refitted on them is turned round. Returns what a report must say.
+        one that was refitted on them is turned round.
         """
         self.model.eval()
         model, codes, lines = self.model, self.codes, self.timelines
         inversion = model.invert([judged[0][s].shape[1] for s in model.subjects])
-        try:
-            readout = fit_inversion(model, inversion, codes, lines, judged)
-        except DataError as error:
-            trust(model, self._read_back(), None, codes)
-            return (f"scans are read by nets alone: {error}",)
-        readout.put(inversion)
-        factors = trust(model, self._read_back(), readout.readable, codes)
+        fit_inversion(model, inversion, codes, lines, judged).put(inversion)
+        factors = trust(model, self._read_back(), codes)
         predicted = predict_scans(model, codes, lines) if self.trunk else self.predicted
         fit_inversion(model, inversion, codes, lines, predicted, ("train", "validation")).put(inversion, factors)
-        return ()
 
     def _read_back(self) -> dict[str, ReadBack]:
         return read_back(self.model, self.codes, self.timelines, [n.name for n in self.nets])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,34 +13,60 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from giblet.data.dataset import Timeline
-from giblet.data.scratch import row_slabs
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, Scans, cleaned, placed
 from giblet.model.encoding import DELAYS_S, FEATURES, RANK, Encoding
-from giblet.model.shrinkage import multiples_of, products
+from giblet.model.shrinkage import products
 from giblet.training.evidence import (
-    MOST_VOXELS,
     SCALES,
     Candidate,
-    Posterior,
+    Design,
+    Prior,
+    Real,
     Rows,
     Single,
-    Sums,
-    Voxels,
+    Turned,
     autocorrelation,
     shares,
 )
-from giblet.training.inversion import MOST_TRS, one_thread
 from giblet.training.likeness import fit_likeness
+from giblet.training.small_matrices import FAINT, MOST_TRS, evenly, leading
+from giblet.training.stacking import stacked
+from giblet.types import Int, Progress, silent
 
 OWN = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """How much variance weights have from person to person, as a multiple of what people share; validation chooses."""
 LATE_S = np.arange(-2.5, 2.51, 0.5)
 """How much later than the others a person may be."""
-FAINT = 1e-6
-"""Patterns below this share of the first one's variance are none."""
+MOST_VOXELS = 4096
+"""So many voxels are looked at at once; and so many, evenly spaced, say how common a prior is."""
 ROUNDS, TELLING = 2, 512
 """So often people's delays are found, from so many voxels: those of which most is known."""
+STRETCH_S = 6.0
+"""What lies so far apart says something of its own: a response is over, and most of slow noise."""
+Weights = Callable[[float], Single]
+"""By how much is a person's own: weights of some voxels, [R Q, V]."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """People whose voxels are the same places, the designs of their mean scan, and how common priors are there."""
+
+    people: Sequence[int]
+    voxels: int
+    design: Design
+    prior: Prior
+    turned: Sequence[Turned]
+
+    @property
+    def some(self) -> Int:
+        """Voxels that stand for all: all, or `MOST_VOXELS`, evenly spaced."""
+        return evenly(self.voxels, MOST_VOXELS)
+
+    @property
+    def slabs(self) -> list[Int]:
+        """All voxels, `MOST_VOXELS` at once."""
+        return [np.arange(at, min(at + MOST_VOXELS, self.voxels)) for at in range(0, self.voxels, MOST_VOXELS)]
 
 
 class EncodingFit:
@@ -55,63 +83,57 @@ class EncodingFit:
     ) -> None:
         assert model.encoding is not None
         self.encoding, self.subjects, self.timelines, self.labels = model.encoding, model.subjects, timelines, labels
-        fit_likeness(self.encoding, codes, timelines, labels)
+        fit_likeness(dict(self.encoding.likeness.items()), codes, timelines, labels)
         self.features = [_features(self.encoding, codes, i) for i in range(len(timelines))]
         self.encoding.get_buffer("delay_s").zero_()
         everybody = range(len(self.subjects))
-        self.groups = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
-        self.common = [self._common(group) for group in self.groups]
+        together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
+        self.groups = [self._group(people) for people in together]
+        self.own = {k: self._own(k, g) for g in self.groups if len(g.people) > 1 for k in g.people}
 
-    def person(self, person: int, voxels: Voxels = slice(None)) -> Callable[[float], Single]:
-        """Some voxels' weights [R Q, V], by `own`: those of the person's group, and what their residuals say beside."""
-        group, (posterior, shared, correlation, people) = next(
-            (g, c) for g, c in zip(self.groups, self.common, strict=True) if person in g
-        )
-        mine = shared[:, voxels]
-        if len(group) == 1:
-            return lambda own: mine
-        sums = Sums.over((_less(rows, shared) for rows in self._rows([person])), correlation, self._sizes(person))
-        left, some = sums.of(voxels), Posterior(posterior.candidates, posterior.share[..., voxels])
-        turned = some.turned(left)
-        return lambda own: mine + some.weights(left, turned, SCALES * own / people) if own else mine
+    def weights(self, group: Group, voxels: Int) -> Iterator[tuple[int, Weights]]:
+        """Weights of each person of a group: what all share, and what the person's residuals say beside."""
+        sums = group.design.sums(voxels)
+        share = group.prior.share(group.turned, sums)
+        shared = group.prior.weights(group.turned, share, sums)
+        for k in group.people:
+            yield k, self._weights(k, group, voxels, share, shared)
 
-    def _common(self, group: Sequence[int]) -> tuple[Posterior, Single, float, float]:
-        """What the mean scan of a group of people says of each voxel, once it is known how late each of them is.
+    def _weights(self, person: int, group: Group, voxels: Int, share: Single, shared: Single) -> Weights:
+        if person not in self.own:
+            return lambda own: shared
+        design, turned = self.own[person]
+        left = design.sums(voxels)
+        left.xy[:] -= design.xx.astype(np.float32) @ shared
+        people = max(group.design.people, 1.0)
+        return lambda own: shared + group.prior.weights(turned, share, left, SCALES * own / people) if own else shared
 
-        The posterior, weights [R Q, V], what the noise of a TR has of the last one's, and of how many people that is.
-        """
-        correlation = autocorrelation(rows for k in group for rows in self._rows([k]))
-        n = len(self.encoding.likeness)
-        for _ in range(ROUNDS if len(group) > 1 else 0):
-            _, weights, sums = self._fit(group, correlation, [np.full(n, 1 / n)])
-            explained = (weights * sums.xy.reshape(weights.shape)).sum(0) / np.maximum(sums.yy, np.finfo(float).tiny)
+    def _group(self, people: Sequence[int]) -> Group:
+        """What the mean scan of some people says, once it is known how late each of them is."""
+        voxels, n = self.encoding.get_buffer(f"voxels_{people[0]}").shape[1], len(self.encoding.likeness)
+        some = evenly(voxels, MOST_VOXELS)
+        correlation = autocorrelation((rows for k in people for rows in self._rows([k])), some)
+        for _ in range(ROUNDS if len(people) > 1 else 0):
+            design = self._design(people, correlation)
+            sums = design.sums(some)
+            prior = Prior.of(_candidates([np.full(n, 1 / n)]), design, sums)
+            turned = prior.turned(design)
+            weights = prior.weights(turned, prior.share(turned, sums), sums)
+            explained = (weights * sums.xy).sum(0) / np.maximum(sums.yy, np.finfo(float).tiny)
             telling = np.argsort(explained)[-TELLING:]
-            late = np.array([self._late(k, telling, weights[:, telling]) for k in group])
+            late = np.array([self._late(k, some[telling], weights[:, telling]) for k in people])
             if np.isfinite(late).any():
                 self.encoding.put("delay_s", torch.from_numpy(np.nan_to_num(late - np.nanmean(late))))
-        posterior, weights, sums = self._fit(group, correlation, list(shares(n)))
-        return posterior, weights, correlation, max(sums.people, 1.0)
+        design = self._design(people, correlation)
+        prior = Prior.of(_candidates(list(shares(n))), design, design.sums(some))
+        return Group(people, voxels, design, prior, prior.turned(design))
 
-    def _fit(
-        self, group: Sequence[int], correlation: float, divisions: Sequence[NDArray[np.float64]]
-    ) -> tuple[Posterior, Single, Sums]:
-        """The mean scan of a group, by priors that divide their variance so: weights, and what they come from."""
-        sums = Sums.over(self._rows(group), correlation, self._sizes(group[0]))
-        candidates = [Candidate(r, np.repeat(d, FEATURES)) for r in range(len(DELAYS_S)) for d in divisions]
-        posterior = Posterior.of(candidates, sums)
-        return posterior, posterior.weights(sums, posterior.turned(sums)), sums
+    def _own(self, person: int, group: Group) -> tuple[Design, Sequence[Turned]]:
+        design = self._design([person], group.design.correlation)
+        return design, group.prior.turned(design)
 
-    def _sizes(self, person: int) -> tuple[int, int, int]:
-        return len(DELAYS_S), self.encoding.width, self.voxels(person)
-
-    def voxels(self, person: int) -> int:
-        """V of a person."""
-        return self.encoding.get_buffer(f"voxels_{person}").shape[1]
-
-    def some_voxels(self, person: int) -> NDArray[np.int64]:
-        """Voxels that stand for all of a person's: all, or `MOST_VOXELS`, evenly spaced."""
-        n = self.voxels(person)
-        return np.linspace(0, n - 1, min(n, MOST_VOXELS)).round().astype(np.int64)
+    def _design(self, people: Sequence[int], correlation: float) -> Design:
+        return Design.of(self._rows(people), correlation, len(DELAYS_S), self.encoding.width)
 
     def design(self, run: int, person: int, late_s: float | None = None) -> Single:
         """What a person's weights meet in a run, rid of what cleaning took out of their scan, [T, R, Q]."""
@@ -123,28 +145,24 @@ class EncodingFit:
     def some_design(self, person: int) -> Single:
         """What a person's weights meet at some TRs of all blocks, evenly spaced, [n, R Q]."""
         places = [(i, tr) for i, t in enumerate(self.timelines) for tr in t.trs(*self.labels).tolist()]
-        kept = np.linspace(0, len(places) - 1, min(len(places), MOST_TRS)).round().astype(int)
+        kept = evenly(len(places), MOST_TRS)
         designs = [self.design(i, person) for i in range(len(self.timelines))]
         return np.stack([designs[i][tr].ravel() for i, tr in (places[k] for k in kept)])
 
-    def _rows(self, group: Sequence[int]) -> Iterator[Rows]:
-        """The mean over the people of a group who were measured, and of their designs, block by block."""
+    def _rows(self, people: Sequence[int]) -> Iterator[Rows]:
+        """The mean over those of some people who were measured, and of their designs, block by block."""
         for i, line in enumerate(self.timelines):
-            there = [k for k in group if self.subjects[k] in line.scans]
+            there = [k for k in people if self.subjects[k] in line.scans]
             designs = {k: self.design(i, k) for k in there}
             for block in line.of(*self.labels) if there else []:
                 mine = {k: line.scanned[self.subjects[k]][block.trs].astype(np.float32) for k in there}
-                people = np.asarray(np.sum(list(mine.values()), 0), np.float64)
-                share = {k: (m / np.maximum(people, 1)).astype(np.float32) for k, m in mine.items()}
+                count = np.asarray(np.sum(list(mine.values()), 0), np.float64)
+                share = {k: (m / np.maximum(count, 1)).astype(np.float32) for k, m in mine.items()}
                 x = sum(designs[k][block.trs] * share[k][:, None, None] for k in there)
-                y = np.zeros((len(people), self._sizes(group[0])[2]), np.float32)
-                for k in there:
-                    scan = line.scans[self.subjects[k]][block.trs]
-                    for slab in row_slabs(*scan.shape):
-                        y[slab] += scan[slab] * share[k][slab, None]
-                yield Rows(np.asarray(x), y, people)
+                scans = [(line.scans[self.subjects[k]][block.trs], share[k][:, None]) for k in there]
+                yield Rows(np.asarray(x), partial(_mean, scans), count)
 
-    def _late(self, person: int, voxels: NDArray[np.int64], weights: Single) -> float:
+    def _late(self, person: int, voxels: Int, weights: Single) -> float:
         """How much later than the others a person is: where the common prediction leaves least of their scan.
 
         NaN where nothing of it was measured, or nothing is predicted.
@@ -161,14 +179,20 @@ class EncodingFit:
         return lowest(LATE_S, error) if np.ptp(error) > FAINT * error.max() else np.nan
 
 
-def _less(rows: Rows, weights: Single) -> Rows:
-    """What a prediction leaves, in the place of what there was."""
-    for slab in row_slabs(*rows.y.shape):
-        rows.y[slab] -= rows.x[slab].reshape(-1, len(weights)) @ weights
-    return rows
+def _candidates(divisions: Sequence[Real]) -> list[Candidate]:
+    """Priors that divide their variance so among modalities, at each delay."""
+    return [Candidate(r, np.repeat(d, FEATURES)) for r in range(len(DELAYS_S)) for d in divisions]
 
 
-def lowest(at: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+def _mean(scans: Sequence[tuple[Single, Single]], voxels: Int) -> Single:
+    """Of some voxels of scans [n, V], each with its weights [n, 1]."""
+    total = np.zeros((len(scans[0][0]), len(voxels)), np.float32)
+    for scan, share in scans:
+        total += scan[:, voxels] * share
+    return total
+
+
+def lowest(at: Real, values: Real) -> float:
     """Where a parabola through the lowest of some values and its neighbours is lowest."""
     j = int(np.clip(np.argmin(values), 1, len(at) - 2))
     before, here, after = values[j - 1 : j + 2]
@@ -179,8 +203,11 @@ def lowest(at: NDArray[np.float64], values: NDArray[np.float64]) -> float:
 
 def _features(encoding: Encoding, codes: Codes, run: int) -> Tensor:
     """What a run's TRs are like, [T, Q]."""
-    h = {n: placed(x, encoding) for n, x in codes.inputs[run].items()}
-    return encoding.features(h, {n: placed(x, encoding) for n, x in codes.present[run].items()})
+    h, plain, present = (
+        {n: placed(x, encoding) for n, x in table[run].items()}
+        for table in (codes.inputs, codes.summaries, codes.present)
+    )
+    return encoding.features(h, plain, present)
 
 
 class Choice(NamedTuple):
@@ -192,71 +219,105 @@ class Choice(NamedTuple):
 
 
 def fit_encoding(
-    model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label], choice: Choice
+    model: Autoencoder,
+    codes: Codes,
+    timelines: Sequence[Timeline],
+    labels: Sequence[Label],
+    choice: Choice,
+    progress: Progress = silent,
 ) -> None:
     """Fit scans to codes in closed form on some blocks, and let the model predict by that and its net."""
     fit = EncodingFit(model, codes, timelines, labels)
-    _put_patterns(fit, choice.own)
+    _put_patterns(fit, choice.own, progress)
     fit.encoding.put("counts", torch.tensor([choice.net, choice.closed]))
 
 
-def choose(model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], predicted: Scans) -> Choice:
+def choose(
+    model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], predicted: Scans, progress: Progress = silent
+) -> Choice:
     """Fit scans on training blocks, and see on validation blocks what to make of that beside the net's `predicted`.
 
     The model then predicts by both, as far as training blocks teach it. A net is kept as it is where neither is right.
     """
     fit = EncodingFit(model, codes, timelines, ("train",))
-    errors, sums = torch.zeros(len(OWN), dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
-    shared = any(len(group) > 1 for group in fit.groups)  # else nothing is a person's own
-    for k in range(len(model.subjects) if shared else 0):
-        some = fit.some_voxels(k)
-        weights_of, judged = fit.person(k, some), list(_judged(fit, predicted, k))
-        for j, own in enumerate(OWN):
-            weights = torch.from_numpy(weights_of(own))
-            errors[j] += sum((design @ weights - y[:, some]).double().square().sum() for _, design, y in judged)
-    own = OWN[int(errors.argmin())]
-    _put_patterns(fit, own)
-    for k in range(len(model.subjects)):
-        for net, design, y in _judged(fit, predicted, k):
-            sums += products(net, fit.encoding(placed(design, fit.encoding), k).cpu(), y)
-    net_counts, closed_counts = multiples_of(sums)
-    nothing = not (net_counts or closed_counts)
-    choice = Choice(own, 1.0 if nothing else net_counts, closed_counts)
+    own = OWN[int(_errors(fit, predicted).argmin())]
+    _put_patterns(fit, own, progress)
+    choice = Choice(own, *_counts(fit, predicted))
     fit.encoding.put("counts", torch.tensor([choice.net, choice.closed]))
     return choice
 
 
-def _put_patterns(fit: EncodingFit, own: float) -> None:
+def _errors(fit: EncodingFit, predicted: Scans) -> Real:
+    """What is left of some voxels of everybody's validation blocks, by how much is a person's own."""
+    errors = np.zeros(len(OWN))
+    for group in fit.groups:
+        for k, weights_of in fit.weights(group, group.some) if len(group.people) > 1 else ():
+            judged = list(_judged(fit, predicted, k))
+            for j, own in enumerate(OWN):
+                weights = torch.from_numpy(weights_of(own))
+                left = (design @ weights - y[:, group.some] for *_, design, y in judged)
+                errors[j] += sum(float(part.double().square().sum()) for part in left)
+    return errors
+
+
+def _counts(fit: EncodingFit, predicted: Scans) -> tuple[float, float]:
+    """What net and closed form count on validation blocks, which are cut into stretches as long as a response."""
+    found: dict[tuple[int, int], NDArray[np.float64]] = {}
+    for k in range(len(fit.subjects)):
+        for run, trs, net, design, y in _judged(fit, predicted, k):
+            closed = fit.encoding(placed(design, fit.encoding), k).cpu()
+            for tr, *rows in zip(trs * fit.encoding.tr_s, net, closed, y, strict=True):
+                place = run, int(tr // STRETCH_S)
+                found[place] = found.get(place, 0.0) + products(*rows).numpy()
+    net_counts, closed_counts = stacked(np.stack(list(found.values()))) if found else (0.0, 0.0)
+    nothing = not (net_counts or closed_counts) or not any(part.any() for part in found.values())
+    return (1.0, 0.0) if nothing else (net_counts, closed_counts)
+
+
+def _put_patterns(fit: EncodingFit, own: float, progress: Progress) -> None:
     """Keep the main components of all predicted scans, person by person side by side, and what makes them.
 
-    Weights of some voxels say which components those are; then all are made, one person's at a time.
+    Weights of some voxels say which components those are; then all are made, some at a time.
     """
-    encoding, people = fit.encoding, range(len(fit.subjects))
-    designs = [fit.some_design(k) for k in people]
+    encoding = fit.encoding
+    designs = [fit.some_design(k) for k in range(len(fit.subjects))]
     alike = np.zeros((len(designs[0]),) * 2)
-    for k in people:
-        guess = designs[k] @ fit.person(k, fit.some_voxels(k))(own)
-        alike += guess @ guess.T * (fit.voxels(k) / guess.shape[1])
-    with one_thread():
-        values, axes = (a[..., ::-1][..., :RANK] for a in np.linalg.eigh(alike))
-    there = values > FAINT * max(float(values[0]), np.finfo(float).tiny)
-    along = (axes[:, there] / np.sqrt(values[there])).astype(np.float32)
+    for group in fit.groups:
+        for k, weights_of in fit.weights(group, group.some):
+            guess = designs[k] @ weights_of(own)
+            alike += guess @ guess.T * (group.voxels / guess.shape[1])
+    values, axes = leading(alike, RANK)
+    along = (axes / np.sqrt(values)).astype(np.float32)
+    into = [along.T @ design for design in designs]
     basis, inner = np.zeros((designs[0].shape[1], RANK)), np.zeros((RANK, RANK))
-    for k in people:
-        weights = fit.person(k)(own)
-        voxels = np.zeros((RANK, weights.shape[1]), np.float32)
-        voxels[: along.shape[1]] = (along.T @ designs[k]) @ weights
-        basis += weights @ voxels.T
-        inner += voxels @ voxels.T
-        encoding.put(f"voxels_{k}", torch.from_numpy(voxels))
+    slabs = [(group, voxels) for group in fit.groups for voxels in group.slabs]
+    for done, (group, slab) in enumerate(slabs):
+        progress("trunk in closed form", done, len(slabs))
+        for k, weights_of in fit.weights(group, slab):
+            weights = weights_of(own)
+            patterns = np.zeros((RANK, len(slab)), np.float32)
+            patterns[: along.shape[1]] = into[k] @ weights
+            basis += weights @ patterns.T
+            inner += patterns @ patterns.T
+            encoding.get_buffer(f"voxels_{k}")[:, slab[0] : slab[-1] + 1] = torch.from_numpy(patterns)
     encoding.put("basis", torch.from_numpy(basis @ np.linalg.pinv(inner, rcond=FAINT, hermitian=True)))
+    progress("trunk in closed form", len(slabs), len(slabs))
 
 
-def _judged(fit: EncodingFit, predicted: Scans, person: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """What the net says of a person's validation blocks, what weights meet there, and what was measured, [n, ..]."""
+class Judged(NamedTuple):
+    """A person's validation TRs [n] of a run: what the net says [n, V], what weights meet [n, R Q], what was there."""
+
+    run: int
+    trs: Int
+    net: Tensor
+    design: Tensor
+    y: Tensor
+
+
+def _judged(fit: EncodingFit, predicted: Scans, person: int) -> Iterator[Judged]:
     subject = fit.subjects[person]
     for i, line in enumerate(fit.timelines):
         trs = line.trs("validation")
         if subject in line.scans and len(trs := trs[line.scanned[subject][trs]]):
             net, y = (torch.from_numpy(np.array(scan[trs])) for scan in (predicted[i][subject], line.scans[subject]))
-            yield net, torch.from_numpy(fit.design(i, person)[trs]).flatten(1), y
+            yield Judged(i, trs, net, torch.from_numpy(fit.design(i, person)[trs]).flatten(1), y)
