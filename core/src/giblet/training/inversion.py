@@ -12,22 +12,14 @@ from numpy.typing import NDArray
 from giblet.data.dataset import Timeline
 from giblet.data.scratch import row_slabs
 from giblet.data.split import Label
-from giblet.model import Autoencoder, Codes, Scans, cleaned
-from giblet.model.encoding import DELAYS_S, Likeness
-from giblet.model.hemodynamics import response
+from giblet.model import Autoencoder, Codes, Scans
 from giblet.model.inversion import SCORES, Inversion
-from giblet.training.filtering import Cause, Noise, filters
-from giblet.training.likeness import fit_likeness
+from giblet.training.causes import LONGEST, causes_of, features_of, film_ridge
+from giblet.training.filtering import Noise, filters
 from giblet.training.small_matrices import FAINT, MOST_TRS, Real, evenly, leading
 
 MOST_VALUES = 1 << 24
 """Fewer TRs tell the components of predicted scans where a person's hold more values."""
-PENALTY = 1e-2
-"""Of ridges from what is known of a film, as a share of its mean variance: there is no noise in them."""
-MEMORY_S = 6.0
-"""How long features of a film last is taken from what is left of them after so long: scenes, not moments."""
-LONGEST = 0.98
-"""Most that is left a TR later."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +49,15 @@ def fit_inversion(
 
     With the components C of the predicted scans of all people, their variances S and a person's noise N, a scan y has
     the scores (C N^-1 C' + S^-1)^-1 C N^-1 y: the mean of what they can be, given y, under normal distributions (a
-    Bayesian reconstruction: Naselaris et al. 2009, doi:10.1016/j.neuron.2009.09.006). How the scores of predicted scans
-    follow from what TRs are like (`Likeness`) is a ridge; so what the film was like, given scores around a TR, is a
-    filter that needs no pair of a film and a measured scan; and a code is a ridge on what a TR is like. What scans were
-    measured for is the noise. All of it has seen these blocks, so what comes of it is for other blocks to judge.
+    Bayesian reconstruction: Naselaris et al. 2009, doi:10.1016/j.neuron.2009.09.006). From how scores of predicted
+    scans follow from what TRs are like comes the filter that says what a TR was like, given scores around it; and a
+    code is a ridge on that. No pair of a film and a measured scan teaches it: of measured scans it has the noise. All
+    of it has seen these blocks, so what comes of it is for other blocks to judge.
     """
     _turn_round(model, inversion, timelines, predicted, labels)
     seen, noise = _scores(model, inversion, timelines, predicted, labels)
-    features = _features(model, codes, timelines, labels)
-    causes = _causes(model, features, seen, timelines, labels)
+    features = features_of(model, codes, timelines, labels)
+    causes = causes_of(model, features, seen, timelines, labels)
     read = filters(causes, noise, inversion.lags)
     weights, offset = {}, {}
     for name in inversion.names:
@@ -73,82 +65,12 @@ def fit_inversion(
         x = np.concatenate([features[i][name][trs] for i, trs in kept])
         targets = np.concatenate([codes.targets[i][name][trs] for i, trs in kept]).astype(np.float64)
         offset[name] = targets.mean(0) if len(targets) else np.zeros(targets.shape[1])
-        weights[name] = read[name] @ _ridge(x, targets - offset[name])
+        weights[name] = read[name] @ film_ridge(x, targets - offset[name])
     return Readout(weights, offset)
 
 
 def _trs(timelines: Sequence[Timeline], labels: Sequence[Label]) -> list[tuple[int, NDArray[np.int64]]]:
     return [(i, t.trs(*labels)) for i, t in enumerate(timelines)]
-
-
-def _ridge(x: Real, y: Real) -> Real:
-    """Weights [P, W] of y [n, W] on x [n, P], by the smaller of both ways."""
-    n, width = x.shape
-    alike = x.T @ x if width <= n else x @ x.T
-    alike[np.diag_indices_from(alike)] += max(PENALTY * float(np.square(x).sum()) / len(alike), np.finfo(float).tiny)
-    return np.asarray(np.linalg.solve(alike, x.T @ y) if width <= n else x.T @ np.linalg.solve(alike, y))
-
-
-def _features(
-    model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]
-) -> list[dict[str, Real]]:
-    """What the TRs of each run are like, modality by modality [T, Q]; 0 where it is not there."""
-    likeness = {name: Likeness(size + codes.plain_sizes[name]) for name, size in model.sizes.items()}
-    fit_likeness(likeness, codes, timelines, labels)
-    found: list[dict[str, Real]] = []
-    for inputs, summaries, present in zip(codes.inputs, codes.summaries, codes.present, strict=True):
-        known = {n: torch.from_numpy(np.concatenate([inputs[n], summaries[n]], 1)) for n in likeness}
-        found.append({n: like(known[n]).double().numpy() * present[n][:, None] for n, like in likeness.items()})
-    return found
-
-
-def _causes(
-    model: Autoencoder,
-    features: Sequence[Mapping[str, Real]],
-    seen: Sequence[Real],
-    timelines: Sequence[Timeline],
-    labels: Sequence[Label],
-) -> dict[str, Cause]:
-    """How scores of predicted scans `seen` [n, S] of each run follow from what its TRs are like."""
-    tr_s = model.hemodynamics.tr_s
-    late = torch.stack([response(model.config, tr_s, model.slice_time_ref, d) for d in DELAYS_S]).double().numpy()
-    kernels = {name: np.eye(1) if name in model.applied else late for name in model.sizes}
-    places = _trs(timelines, labels)
-    rows = np.concatenate([_design(model, features[i], kernels, timelines[i])[trs] for i, trs in places])
-    kept = evenly(len(rows), MOST_TRS)
-    weights, start, causes = _ridge(rows[kept], np.concatenate(seen)[kept]), 0, {}
-    for name, kernel in kernels.items():
-        mine = [features[i][name] for i in range(len(timelines))]
-        size = len(kernel) * mine[0].shape[1]
-        variance = np.concatenate([x[trs] for x, (_, trs) in zip(mine, places, strict=True)]).var(0)
-        into = weights[start : start + size].reshape(len(kernel), -1, weights.shape[1])
-        causes[name], start = Cause(variance, _memory(mine, timelines, labels, tr_s), kernel, into), start + size
-    return causes
-
-
-def _design(model: Autoencoder, features: Mapping[str, Real], kernels: Mapping[str, Real], timeline: Timeline) -> Real:
-    """A run's features under each response, rid of what cleaning took out of scans, the mean over people, [T, R Q]."""
-    blurred = [
-        np.stack([np.apply_along_axis(np.convolve, 0, features[name], k)[: len(features[name])] for k in kernel], 1)
-        for name, kernel in kernels.items()
-    ]
-    rows = torch.from_numpy(np.concatenate([b.reshape(len(b), -1) for b in blurred], 1).astype(np.float32))
-    people = [s for s in model.subjects if s in timeline.scans]
-    return (
-        torch.stack([cleaned(rows, timeline, s) for s in people]).mean(0).double().numpy() if people else rows.numpy()
-    )
-
-
-def _memory(features: Sequence[Real], timelines: Sequence[Timeline], labels: Sequence[Label], tr_s: float) -> float:
-    """What is left of features [T, Q] a TR later, as if it fell off exponentially, from what is left after a while."""
-    lag, together, alone = max(round(MEMORY_S / tr_s), 1), 0.0, 0.0
-    for x, line in zip(features, timelines, strict=True):
-        for block in line.of(*labels):
-            mine = x[block.trs]
-            together += float(np.vdot(mine[lag:], mine[:-lag]))
-            alone += float(np.vdot(mine[lag:], mine[lag:]) + np.vdot(mine[:-lag], mine[:-lag])) / 2
-    left = min(max(together / alone, 0.0), 1.0) if alone else 0.0
-    return float(min(left ** (1 / lag), LONGEST))
 
 
 def _scores(
@@ -173,12 +95,10 @@ def _scores(
                     there = line.scanned[s][block.trs]
                     left = (_through(line.scans[s][block.trs], into) - guess) * there[:, None]
                     squares, n = squares + left.T @ left, n + int(there.sum())
-                    later, pairs = (
-                        later + float(np.vdot(left[1:], left[:-1])),
-                        pairs + int((there[1:] & there[:-1]).sum()),
-                    )
-    left_over = later / max(pairs, 1) / max(float(np.trace(squares)) / max(n, 1), np.finfo(float).tiny)
-    return seen, Noise(squares / max(n, 1), min(max(left_over, 0.0), LONGEST))
+                    later += float(np.vdot(left[1:], left[:-1]))
+                    pairs += int((there[1:] & there[:-1]).sum())
+    now = max(float(np.trace(squares)) / max(n, 1), np.finfo(float).tiny)
+    return seen, Noise(squares / max(n, 1), min(max(later / max(pairs, 1) / now, 0.0), LONGEST))
 
 
 def _through(scan: NDArray[np.float32], into: NDArray[np.float32]) -> Real:
