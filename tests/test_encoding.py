@@ -110,7 +110,7 @@ def whitened(rows, correlation):
 
 
 def test_weights_are_scikit_learns_ridge_of_white_rows(rows):
-    rows_design = Design.of([rows], 0.4, 3, 8)
+    rows_design = Design.of([rows], 0.4, 24)
     sums = rows_design.sums(EVERY)
     x, y = whitened(rows, 0.4)
     assert sums.n == len(x)
@@ -129,7 +129,7 @@ def test_weights_are_scikit_learns_ridge_of_white_rows(rows):
 
 def test_evidence_is_the_normal_density_of_white_rows(rows):
     """Up to what no prior changes: with noise s2 at its best, log N(y; 0, s2 (I + scale X X'))."""
-    all_rows = Design.of([rows], 0.4, 3, 8)
+    all_rows = Design.of([rows], 0.4, 24)
     x, y = whitened(rows, 0.4)
     weight = np.repeat([0.5, 0.5], 4)
     candidate = Candidate(2, weight)
@@ -146,7 +146,7 @@ def test_evidence_is_the_normal_density_of_white_rows(rows):
 
 
 def test_priors_that_voxels_need_are_found_and_others_left_out(rows):
-    design = Design.of([rows._replace(people=np.ones(60))], 0.0, 3, 8)
+    design = Design.of([rows._replace(people=np.ones(60))], 0.0, 24)
     sums = design.sums(EVERY)
     prior = Prior.of([Candidate(r, np.repeat(s, 4)) for r in range(3) for s in shares(2)], design, sums)
     assert {c.delay for c in prior.candidates} == {1}
@@ -291,6 +291,19 @@ def test_nothing_of_other_blocks_is_used(model, world, labels, unseen):
     assert all(torch.equal(before[k], v) for k, v in made.encoding.state_dict().items())
 
 
+def test_no_test_block_says_what_both_count(build, world, quick_config):
+    """Nothing behind the training block and outside the validation block is looked at."""
+    found = []
+    for poison in (False, True):
+        made, codes = pooled(build, world, quick_config)
+        noisy, predicted = ({s: y.copy() for s, y in world.scans.items()} for _ in range(2))
+        if poison:
+            for y in (*noisy.values(), *predicted.values()):
+                y[120:150] = y[180:] = np.nan
+        found.append(choose(made, codes, [replace(world, scans=noisy)], [predicted]))
+    assert found[0] == found[1]
+
+
 def test_net_and_closed_form_add_up(model, world):
     made, codes = model
     fit_encoding(made, codes, [world], BOTH, Choice(0.2, 1.0, 0.0))
@@ -355,7 +368,7 @@ def test_what_seldom_happens_has_features_too(model, world):
 
 
 def test_many_priors_and_no_rows_leave_some():
-    none = Design.of([], 0.3, 1, 18)
+    none = Design.of([], 0.3, 18)
     sums = none.sums(np.arange(4))
     prior = Prior.of([Candidate(0, np.repeat(s, 2)) for s in shares(9)], none, sums)
     turned = prior.turned(none)

@@ -31,6 +31,14 @@ def test_little_says_half_each():
     assert stacked(np.zeros((3, 5))) == pytest.approx((0.5, 0.5))
 
 
+@pytest.mark.parametrize(("n", "apart"), [(2, 0.01), (4, 0.01), (6, 0.35), (14, 0.3)])
+def test_few_stretches_do_not_seem_to_know(n, apart):
+    """Of noise, counts stay near a half: of most draws, and none is far off."""
+    found = np.array([stacked(stretches(n, 1, 30.0, (0.5, 0.5), seed)[0]) for seed in range(60)])
+    assert np.median(np.abs(found - 0.5)) < apart
+    assert np.abs(found - 0.5).max() < 1.5
+
+
 @given(st.integers(0, 50), st.floats(0.01, 30))
 def test_never_below_zero_and_as_many_copies_of_a_voxel_say_no_more(seed, size):
     parts, _ = stretches(12, 10, 3.0, (-1.0, 1.0), seed)

@@ -17,7 +17,7 @@ from giblet.training.likeness import fit_likeness
 from giblet.training.small_matrices import MOST_TRS, Real, evenly
 
 PENALTY = 1e-2
-"""Of ridges from what is known of a film, as a share of its mean variance: there is no noise in them."""
+"""Of ridges from what is known of a film, as a share of what a row adds: there is no noise in them."""
 MEMORY_S = 6.0
 """How long features of a film last is taken from what is left of them after so long: scenes, not moments."""
 LONGEST = 0.98
@@ -84,8 +84,8 @@ def _memory(features: Sequence[Real], timelines: Sequence[Timeline], labels: Seq
 
 
 def film_ridge(x: Real, y: Real) -> Real:
-    """Weights [P, W] of y [n, W] on x [n, P], by the smaller of both ways."""
+    """Weights [P, W] of y [n, W] on x [n, P], by the smaller of two ways to the same; 0 where there is no row."""
     n, width = x.shape
     alike = x.T @ x if width <= n else x @ x.T
-    alike[np.diag_indices_from(alike)] += max(PENALTY * float(np.square(x).sum()) / len(alike), np.finfo(float).tiny)
+    alike[np.diag_indices_from(alike)] += max(PENALTY * float(np.square(x).sum()) / max(n, 1), np.finfo(float).tiny)
     return np.asarray(np.linalg.solve(alike, x.T @ y) if width <= n else x.T @ np.linalg.solve(alike, y))

@@ -43,7 +43,7 @@ MOST_VOXELS = 4096
 ROUNDS, TELLING = 2, 512
 """So often people's delays are found, from so many voxels: those of which most is known."""
 STRETCH_S = 6.0
-"""What lies so far apart says something of its own: a response is over, and most of slow noise."""
+"""What lies so far apart says something of its own: a response is past its peak, and noise has mostly changed."""
 Weights = Callable[[float], Single]
 """By how much is a person's own: weights of some voxels, [R Q, V]."""
 
@@ -133,7 +133,7 @@ class EncodingFit:
         return design, group.prior.turned(design)
 
     def _design(self, people: Sequence[int], correlation: float) -> Design:
-        return Design.of(self._rows(people), correlation, len(DELAYS_S), self.encoding.width)
+        return Design.of(self._rows(people), correlation, len(DELAYS_S) * self.encoding.width)
 
     def design(self, run: int, person: int, late_s: float | None = None) -> Single:
         """What a person's weights meet in a run, rid of what cleaning took out of their scan, [T, R, Q]."""
@@ -141,6 +141,13 @@ class EncodingFit:
         rows = self.encoding.delay(self.features[run][None], late_s)[0]
         rows = cleaned(rows, self.timelines[run], self.subjects[person])
         return rows.cpu().numpy().reshape(len(rows), len(DELAYS_S), -1)
+
+    def held(self, person: int) -> Iterator[tuple[int, Int, Single]]:
+        """Runs, a person's validation TRs in them [n], and their scan of all TRs [T, V]."""
+        for i, line in enumerate(self.timelines):
+            subject, trs = self.subjects[person], line.trs("validation")
+            if subject in line.scans and len(trs := trs[line.scanned[subject][trs]]):
+                yield i, trs, line.scans[subject]
 
     def some_design(self, person: int) -> Single:
         """What a person's weights meet at some TRs of all blocks, evenly spaced, [n, R Q]."""
@@ -237,41 +244,48 @@ def choose(
 ) -> Choice:
     """Fit scans on training blocks, and see on validation blocks what to make of that beside the net's `predicted`.
 
-    The model then predicts by both, as far as training blocks teach it. A net is kept as it is where neither is right.
+    The model then predicts by both, as far as training blocks teach it.
     """
     fit = EncodingFit(model, codes, timelines, ("train",))
-    own = OWN[int(_errors(fit, predicted).argmin())]
+    own = OWN[int(_errors(fit).argmin())]
     _put_patterns(fit, own, progress)
     choice = Choice(own, *_counts(fit, predicted))
     fit.encoding.put("counts", torch.tensor([choice.net, choice.closed]))
     return choice
 
 
-def _errors(fit: EncodingFit, predicted: Scans) -> Real:
+def _errors(fit: EncodingFit) -> Real:
     """What is left of some voxels of everybody's validation blocks, by how much is a person's own."""
     errors = np.zeros(len(OWN))
     for group in fit.groups:
         for k, weights_of in fit.weights(group, group.some) if len(group.people) > 1 else ():
-            judged = list(_judged(fit, predicted, k))
+            judged = [(fit.design(i, k)[trs].reshape(len(trs), -1), y[trs][:, group.some]) for i, trs, y in fit.held(k)]
             for j, own in enumerate(OWN):
-                weights = torch.from_numpy(weights_of(own))
-                left = (design @ weights - y[:, group.some] for *_, design, y in judged)
-                errors[j] += sum(float(part.double().square().sum()) for part in left)
+                weights = weights_of(own)
+                errors[j] += sum(np.square(design @ weights - y, dtype=np.float64).sum() for design, y in judged)
     return errors
 
 
 def _counts(fit: EncodingFit, predicted: Scans) -> tuple[float, float]:
-    """What net and closed form count on validation blocks, which are cut into stretches as long as a response."""
+    """What net and closed form count on validation blocks, which are cut into stretches as long as a response.
+
+    What says nothing counts nothing; the net counts all where the closed form says nothing, or nothing was measured.
+    """
     found: dict[tuple[int, int], NDArray[np.float64]] = {}
-    for k in range(len(fit.subjects)):
-        for run, trs, net, design, y in _judged(fit, predicted, k):
+    for k, subject in enumerate(fit.subjects):
+        for run, trs, y in fit.held(k):
+            design = torch.from_numpy(fit.design(run, k)[trs]).flatten(1)
             closed = fit.encoding(placed(design, fit.encoding), k).cpu()
-            for tr, *rows in zip(trs * fit.encoding.tr_s, net, closed, y, strict=True):
-                place = run, int(tr // STRETCH_S)
-                found[place] = found.get(place, 0.0) + products(*rows).numpy()
-    net_counts, closed_counts = stacked(np.stack(list(found.values()))) if found else (0.0, 0.0)
-    nothing = not (net_counts or closed_counts) or not any(part.any() for part in found.values())
-    return (1.0, 0.0) if nothing else (net_counts, closed_counts)
+            net = torch.from_numpy(predicted[run][subject][trs])
+            stretches = (trs * fit.encoding.tr_s // STRETCH_S).astype(int)
+            for stretch, *rows in zip(stretches.tolist(), net, closed, torch.from_numpy(y[trs]), strict=True):
+                found[run, stretch] = found.get((run, stretch), 0.0) + products(*rows).numpy()
+    parts = np.stack(list(found.values())) if found else np.zeros((0, 5))
+    net_says, closed_says = (bool(parts[:, k].any()) for k in (0, 1))
+    if not closed_says:
+        return 1.0, 0.0
+    net_counts, closed_counts = stacked(parts)
+    return (net_counts if net_says else 0.0), closed_counts
 
 
 def _put_patterns(fit: EncodingFit, own: float, progress: Progress) -> None:
@@ -302,22 +316,3 @@ def _put_patterns(fit: EncodingFit, own: float, progress: Progress) -> None:
             encoding.get_buffer(f"voxels_{k}")[:, slab[0] : slab[-1] + 1] = torch.from_numpy(patterns)
     encoding.put("basis", torch.from_numpy(basis @ np.linalg.pinv(inner, rcond=FAINT, hermitian=True)))
     progress("trunk in closed form", len(slabs), len(slabs))
-
-
-class Judged(NamedTuple):
-    """A person's validation TRs [n] of a run: what the net says [n, V], what weights meet [n, R Q], what was there."""
-
-    run: int
-    trs: Int
-    net: Tensor
-    design: Tensor
-    y: Tensor
-
-
-def _judged(fit: EncodingFit, predicted: Scans, person: int) -> Iterator[Judged]:
-    subject = fit.subjects[person]
-    for i, line in enumerate(fit.timelines):
-        trs = line.trs("validation")
-        if subject in line.scans and len(trs := trs[line.scanned[subject][trs]]):
-            net, y = (torch.from_numpy(np.array(scan[trs])) for scan in (predicted[i][subject], line.scans[subject]))
-            yield Judged(i, trs, net, torch.from_numpy(fit.design(i, person)[trs]).flatten(1), y)

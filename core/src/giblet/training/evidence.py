@@ -51,35 +51,36 @@ class Sums(NamedTuple):
 class Design:
     """Rows whose noise, correlated from TR to TR, is made white (Cochrane & Orcutt 1949, doi:10.2307/2280349).
 
-    `white` [n, R Q] are the designs of each stretch of `rows`, and `xx` [R Q, R Q] X'X of all, n rows which are the
-    mean of so many `people` on average. The mean of more people has less noise, and counts more.
+    `white` [n, R Q] are the designs of stretches of which `measured` are scans, each with its people; `xx` [R Q, R Q]
+    is X'X of all, n rows which are the mean of so many `people` on average. The mean of more people has less noise, and
+    counts more.
     """
 
-    rows: Sequence[Rows]
     white: Sequence[Single]
+    measured: Sequence[tuple[Callable[[Int], Single], Real]]
     correlation: float
-    delays: int
     xx: Real
     n: int
     people: float
 
     @classmethod
-    def of(cls, rows: Iterable[Rows], correlation: float, delays: int, features: int) -> Design:
-        """Of rows of R delays and Q features."""
-        kept = list(rows)
-        white = [_white(r.x.reshape(len(r.x), delays * features), r.people, correlation) for r in kept]
-        xx = np.zeros((delays * features,) * 2)
-        for x in white:
+    def of(cls, rows: Iterable[Rows], correlation: float, width: int) -> Design:
+        """Of rows of R Q columns."""
+        white, measured, xx = [], [], np.zeros((width, width))
+        for row in rows:
+            x = _white(row.x.reshape(len(row.x), width), row.people, correlation)
             xx += x.T.astype(np.float64) @ x
+            white.append(x)
+            measured.append((row.y, row.people))
         n = sum(len(x) for x in white)
-        people = sum(float(r.people.sum()) for r in kept) / max(n, 1)
-        return cls(kept, white, correlation, delays, xx, n, people)
+        people = sum(float(count.sum()) for _, count in measured) / max(n, 1)
+        return cls(white, measured, correlation, xx, n, people)
 
     def sums(self, voxels: Int) -> Sums:
         """What was measured of some voxels, beside it."""
         xy, yy = np.zeros((len(self.xx), len(voxels)), np.float32), np.zeros(len(voxels))
-        for rows, x in zip(self.rows, self.white, strict=True):
-            y = _white(rows.y(voxels), rows.people, self.correlation)
+        for x, (measure, people) in zip(self.white, self.measured, strict=True):
+            y = _white(measure(voxels), people, self.correlation)
             xy += x.T @ y
             yy += np.square(y, dtype=np.float64).sum(0)
         return Sums(self.n, xy, yy)

@@ -41,8 +41,8 @@ def filters(causes: Mapping[str, Cause], noise: Noise, lags: NDArray[np.int64]) 
 
     A Wiener filter ("Extrapolation, Interpolation, and Smoothing of Stationary Time Series", 1949): the inverse of the
     covariance of scores, from all causes and noise together, times that of scores with a modality's features. Both
-    follow from how scans are predicted; nothing is learned from pairs of scans and films, which are few and noisy.
-    Features are taken for processes whose memory falls off exponentially.
+    follow from how scans are predicted: there is no regression from scans to films, whose pairs are few and noisy.
+    Features are taken for processes whose memory falls off exponentially, those of one cause independent of another's.
     """
     n, size = len(lags), len(noise.covariance)
     later = lags[None] - lags[:, None]

@@ -51,8 +51,8 @@ def fit_inversion(
     the scores (C N^-1 C' + S^-1)^-1 C N^-1 y: the mean of what they can be, given y, under normal distributions (a
     Bayesian reconstruction: Naselaris et al. 2009, doi:10.1016/j.neuron.2009.09.006). From how scores of predicted
     scans follow from what TRs are like comes the filter that says what a TR was like, given scores around it; and a
-    code is a ridge on that. No pair of a film and a measured scan teaches it: of measured scans it has the noise. All
-    of it has seen these blocks, so what comes of it is for other blocks to judge.
+    code is a ridge on that. There is no regression from scans to films: of measured scans it has the noise. All of it
+    has seen these blocks, so what comes of it is for other blocks to judge.
     """
     _turn_round(model, inversion, timelines, predicted, labels)
     seen, noise = _scores(model, inversion, timelines, predicted, labels)

@@ -31,6 +31,8 @@ def fit_likeness(
     places = [(i, t.trs(*labels)) for i, t in enumerate(timelines)]
     for name, like in likeness.items():
         assert isinstance(like, Likeness)
+        for buffer in (like.get_buffer("anchors"), like.get_buffer("basis"), like.get_buffer("offset")):
+            buffer.zero_()
         kept = [(i, trs[codes.present[i][name][trs]]) for i, trs in places]
         parts = [np.concatenate([table[i][name][trs] for i, trs in kept]) for table in (codes.inputs, codes.summaries)]
         if len(parts[0]) > 1:
@@ -64,7 +66,6 @@ def _fit(like: Likeness, x: NDArray[np.float64]) -> None:
 
 
 def _fill(like: Likeness, name: str, value: NDArray[np.float64]) -> None:
-    """Put values at the beginning of a buffer, and 0 behind them."""
+    """Put values at the beginning of a buffer."""
     buffer = like.get_buffer(name)
-    buffer.zero_()
     buffer[tuple(slice(0, n) for n in value.shape)] = torch.from_numpy(value).to(buffer)

@@ -105,6 +105,7 @@ class State:
         self.judged = self.step
         self.stale = 0 if score < self.best else self.stale + 1
         if score < self.best:
+            self.best_weights = {}  # two copies at once would be the most that a stage holds
             self.best, self.best_step, self.best_weights = score, self.step, copied(self.module)
 
 

@@ -64,6 +64,7 @@ def fit(task: Task, schedule: Schedule, folder: Path, log: Log, progress: Progre
         with listening() as ear:
             _loop(engine, state, folder, log, progress, lambda: ear.heard)
         task.module.load_state_dict(state.best_weights)
+        state.optimizer.zero_grad()  # gradients would stay in memory while other stages train
     for network in task.networks:
         network.to("cpu").eval()
     return Fitted(state.best, state.best_step)
