@@ -25,6 +25,7 @@ from giblet.pipeline.reconstruct import cut, decoded
 from giblet.pipeline.reopen import reopen, reopen_with_data
 from giblet.plugins import Registry
 from giblet.training import checkpoint
+from safetensors import SafetensorError
 
 pytestmark = pytest.mark.slow
 
@@ -189,6 +190,25 @@ def test_the_model_is_not_written_twice(run, study, capsys):
     before = (run / "model").stat().st_mtime_ns
     assert call(capsys, *arguments(study, run))[0] == 0
     assert (run / "model").stat().st_mtime_ns == before
+
+
+def test_a_disk_that_fills_while_the_model_is_written_is_one_line(run, study, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise SafetensorError("No space left on device")
+
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    shutil.rmtree(out / "model")
+    monkeypatch.setattr("giblet.pipeline.saving.save_file", full)
+    code, _, told = call(capsys, *arguments(study, out))
+    assert code
+    assert told.strip().splitlines()[-1].startswith(f"giblet: cannot write {out / 'model'}: No space left on device")
+    assert not [p for p in out.iterdir() if "model" in p.name]
+
+
+def test_others_may_read_the_weights_as_they_may_the_rest(run):
+    modes = {p.stat().st_mode for p in (run / "model").iterdir()}
+    assert len(modes) == 1
 
 
 # Unseen films

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from giblet.config import RunConfig
@@ -49,15 +50,16 @@ def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Tr
     try:
         tmp.mkdir()
         (tmp / FACTS).write_text(json.dumps(_facts(inputs, config, trained), indent=1), encoding="utf-8")
-        with (tmp / WEIGHTS).open("wb") as file:
-            file.write(save(dict(_weights(trained))))
+        save_file(dict(_weights(trained)), tmp / WEIGHTS)  # `save` would hold all of them once more
+        shutil.copymode(tmp / FACTS, tmp / WEIGHTS)  # it writes for its user alone
+        with (tmp / WEIGHTS).open("rb+") as file:
             _to_disk(file)
         with (tmp / ARRAYS).open("wb") as file:
             np.savez(file, allow_pickle=False, **dict(_arrays(inputs, trained)))
             _to_disk(file)
         shutil.rmtree(target, ignore_errors=True)
         tmp.replace(target)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise GibletError(f"cannot write {target}: {error}; free space, then run the same command again") from None
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
