@@ -67,7 +67,8 @@ def test_memory_is_what_is_left_a_tr_later(world, kept):
     x = lfilter([np.sqrt(1 - kept**2)], [1, -kept], rng.standard_normal((260, 40)), axis=0)
     features = {"table": x[:, :2], "film": x}
     found = causes_of(model([]), [features], [np.zeros((120, 5))], [world], ("train",))["film"]
-    assert found.memory == pytest.approx(kept, abs=0.35 if not kept else 0.05)
+    # of what does not last, 0.01 by chance after 6 s is 0.3 a TR
+    assert found.memory == pytest.approx(kept, abs=0.05 if kept else 0.35)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 100))

@@ -21,7 +21,7 @@ SCALES = 10.0 ** np.arange(-2.5, 1.01, 0.25)
 """How strong a voxel's signal may be against its noise, in a TR."""
 TEMPER = 2.0
 """Evidence counts so many times less than it would if noise were as it is taken to be, white after one lag."""
-EM_STEPS, RARE, FAINT = 30, 0.01, 1e-9
+EM_STEPS, RARE, LEAST_AXIS = 30, 0.01, 1e-9
 """Priors that fewer than 1 % of voxels have (or half their share, if all are as common) are left out, and axes
 that have less than that share of the first one's size."""
 MOST_CORRELATED = 0.6
@@ -142,7 +142,7 @@ def turn(candidate: Candidate, design: Design) -> Turned:
     size = np.sqrt(max(float(np.trace(inner)) / max(design.n, 1), tiny))
     with one_thread():
         values, axes = np.linalg.eigh(inner / size**2)
-    there = values > FAINT * max(float(values[-1]), tiny)
+    there = values > LEAST_AXIS * max(float(values[-1]), tiny)
     return Turned((weight[:, None] * axes[:, there] / size).astype(np.float32), values[there])
 
 
