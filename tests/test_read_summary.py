@@ -9,7 +9,7 @@ import pytest
 from giblet.config import ModelConfig
 from giblet.errors import DataError, PluginError
 from giblet.model import Projection
-from giblet.training.codes import fit_projection, groups_of
+from giblet.training.codes import fit_projection, groups_of, leading_components
 
 RNG = np.random.default_rng(0)
 CODE = RNG.standard_normal((40, 12)).astype(np.float32)
@@ -55,6 +55,18 @@ def test_code_and_summary_count_alike_among_the_components():
     inputs, _, _ = fit_projection([(code, rows)], [np.arange(300)], ModelConfig(input_components=2)).apply(code, rows)
     guess = inputs @ np.linalg.lstsq(inputs, rows, rcond=None)[0]
     assert np.square(guess).sum() / np.square(rows).sum() > 0.9
+
+
+def test_signs_of_components_do_not_hang_on_how_they_were_decomposed(monkeypatch):
+    """With other numbers of threads a decomposition gives other signs."""
+    before, svd = leading_components(SUMMARY, 3), np.linalg.svd
+
+    def flipped(rows, full_matrices):
+        u, s, basis = svd(rows, full_matrices=full_matrices)
+        return -u, s, -basis
+
+    monkeypatch.setattr(np.linalg, "svd", flipped)
+    np.testing.assert_array_equal(leading_components(SUMMARY, 3), before)
 
 
 def test_what_does_not_vary_takes_no_weight_from_what_does():

@@ -11,7 +11,7 @@ import torch
 from giblet.data.dataset import draw_windows
 from giblet.errors import DataError, GibletError
 from giblet.model import RelativeLoss, bold_loss, constant_prediction, predict_scans
-from giblet.training import DecoderTask, Schedule, TrunkTask, checkpoint, compute_codes, fit
+from giblet.training import DecoderTask, Schedule, TrunkTask, checkpoint, compute_codes, fit, kept_codes
 from giblet.training.front_ends import training_parts
 from giblet.training.stopping import Stopped
 from giblet.types import FeatureSpec
@@ -106,6 +106,22 @@ def test_resume_is_bit_equal_to_an_unbroken_run(build, world, quick_config, tmp_
     assert [(r["step"], r["train"], r["validation"]) for r in rows] == [
         (r["step"], r["train"], r["validation"]) for r in broken
     ]
+
+
+def test_a_run_that_goes_on_reads_by_the_components_that_it_began_with(
+    build, world, quick_config, tmp_path, monkeypatch
+):
+    """Where components are of equal variance, another machine may find others in their place."""
+    _, _, nets = build(world, quick_config)
+
+    def inputs():
+        return kept_codes(tmp_path / "codes", [world], nets, {}, quick_config.model, quiet).inputs[0]["text"]
+
+    before, svd = inputs(), np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda rows, **how: (*svd(rows, **how)[:2], np.eye(rows.shape[1])))
+    turned = compute_codes([world], nets, {}, quick_config.model, quiet).inputs[0]["text"]
+    assert np.abs(turned - before).max() > 0.1
+    np.testing.assert_array_equal(inputs(), before)
 
 
 def test_a_signal_saves_behind_the_step_and_stops(build, world, quick_config, tmp_path):

@@ -20,7 +20,7 @@ from giblet.pipeline.networks import build_losses, build_model, build_nets, memb
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.saving import save_model
 from giblet.pipeline.trained import Trained
-from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, compute_codes, fit, most_steps
+from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, fit, kept_codes, most_steps
 from giblet.training.encoding import choose, fit_encoding
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
@@ -70,7 +70,8 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
                 task, Schedule.of(config, t.front_end_steps, t.lr), _checkpoint(folder, task.name), folder.log, progress
             )
     with folder.stage("codes"):
-        codes = compute_codes(inputs.timelines, nets, inputs.modalities, config.model, progress)
+        place = _checkpoint(folder, "codes")
+        codes = kept_codes(place, inputs.timelines, nets, inputs.modalities, config.model, progress)
     Ranks.here().require_same("codes of the film", _number_of(codes))
     model = build_model(blueprint, nets, codes, config)
     first, *others = members_of(model)

@@ -1,6 +1,6 @@
 """The loop, and the three things that it trains: front ends, trunk, decoders."""
 
-from giblet.training.codes import apply_codes, compute_codes
+from giblet.training.codes import apply_codes, compute_codes, kept_codes
 from giblet.training.compressor import CompressorTask, training_volumes
 from giblet.training.decoders import DecoderTask
 from giblet.training.front_ends import FrontEndTask
@@ -18,6 +18,7 @@ __all__ = [
     "apply_codes",
     "compute_codes",
     "fit",
+    "kept_codes",
     "most_steps",
     "training_volumes",
 ]

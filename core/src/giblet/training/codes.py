@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.extmath import svd_flip
 
 from giblet.config import ModelConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import PluginError
 from giblet.model import PRESETS, Codes, ModalityNets, Projection
 from giblet.model.projection import Fitted, components, standardised, varying
+from giblet.training import checkpoint
 from giblet.types import Aligned, Array, Int, Progress
 
 Matrix = NDArray[np.float32]
@@ -118,10 +121,12 @@ def _weight(rows: Matrix, variance: float) -> float:
 def leading_components(rows: Matrix, n: int) -> Fitted:
     """The first n principal components of training rows [T, P], as [n, P].
 
-    They are scaled together, so that scores on them have a mean square of 1 and keep their relative sizes.
+    They are scaled together, so that scores on them have a mean square of 1 and keep their relative sizes. The largest
+    entry of each is positive: the signs that a decomposition gives differ with the number of threads.
     """
     train = rows.astype(np.float64)
-    _, _, basis = np.linalg.svd(train, full_matrices=False)
+    _, _, found = np.linalg.svd(train, full_matrices=False)
+    _, basis = svd_flip(None, found, u_based_decision=False)
     size = float(np.sqrt(np.mean(np.square(train @ basis[:n].T)))) or 1.0
     return np.asarray(basis[:n] / size, np.float64)
 
@@ -150,6 +155,39 @@ def compute_codes(
         for i, (a, e) in enumerate(zip(aligned, encoded, strict=True)):
             codes.put(i, n.name, *e, a.valid)
     progress("codes", steps, steps)
+    return codes
+
+
+def kept_codes(
+    place: Path,
+    timelines: Sequence[Timeline],
+    nets: Sequence[ModalityNets],
+    modalities: Modalities,
+    config: ModelConfig,
+    progress: Progress,
+) -> Codes:
+    """`compute_codes` with a checkpoint at `place`: a run that goes on reads by the projections that it began with.
+
+    Components of equal variance may turn from machine to machine, and a trunk knows only those that it was trained on.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint is damaged.
+    GibletError
+        If it cannot be written.
+    """
+    if there := checkpoint.newest(place):
+        tensors, _ = checkpoint.load(there)
+        arrays: dict[str, dict[str, Fitted]] = {n.name: {} for n in nets}
+        for key, tensor in tensors.items():
+            name, _, part = key.rpartition("/")
+            arrays[name][part] = tensor.numpy()
+        projections = {name: Projection.of(parts) for name, parts in arrays.items()}
+        return apply_codes(timelines, nets, modalities, projections, progress)
+    codes = compute_codes(timelines, nets, modalities, config, progress)
+    parts = {f"{name}/{part}": a for name, p in codes.projections.items() for part, a in p.arrays().items()}
+    checkpoint.save(place, 0, {key: torch.from_numpy(a) for key, a in parts.items()}, {})
     return codes
 
 
