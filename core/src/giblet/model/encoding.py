@@ -47,6 +47,22 @@ class Likeness(nn.Module):
             return near @ self.get_buffer("basis") + self.get_buffer("offset")
 
 
+class Likenesses(nn.ModuleDict):
+    """What the TRs of a film are like, modality by modality, from what nets read and plain features, {name: [.., P]}.
+
+    `sizes` are how many of both a modality has. Features [.., F] are 0, which is the mean, where it is not there.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__({name: Likeness(size) for name, size in sizes.items()})
+
+    def forward(
+        self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """{name: [.., F]}."""
+        return {n: like(torch.cat([h[n], plain[n]], -1)) * present[n].unsqueeze(-1) for n, like in self.items()}
+
+
 class Encoding(nn.Module):
     """Modalities {name: [B, T, P]} -> features [B, T, Q] -> a person's design [B, T, R Q] -> scan [B, T, V].
 
@@ -70,7 +86,7 @@ class Encoding(nn.Module):
         self.config, self.tr_s, self.slice_time_ref = config, tr_s, slice_time_ref
         names = sorted(sizes, key=lambda name: name in applied)
         self.delayed = FEATURES * sum(name not in applied for name in names)
-        self.likeness = nn.ModuleDict({name: Likeness(sizes[name]) for name in names})
+        self.likeness = Likenesses({name: sizes[name] for name in names})
         self.register_buffer("delay_s", torch.zeros(len(voxels)))
         self.register_buffer("counts", torch.ones(2))
         self.register_buffer("basis", torch.zeros(len(DELAYS_S) * self.width, RANK))
@@ -83,9 +99,8 @@ class Encoding(nn.Module):
         return FEATURES * len(self.likeness)
 
     def features(self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-        """[B, T, Q] of what nets read and of plain features; 0, which is the mean, where a modality is not there."""
-        known = {n: torch.cat([h[n], plain[n]], -1) for n in self.likeness}
-        return torch.cat([like(known[n]) * present[n].unsqueeze(-1) for n, like in self.likeness.items()], -1)
+        """What TRs are like in all modalities, [B, T, Q]."""
+        return torch.cat(list(self.likeness(h, plain, present).values()), -1)
 
     def late(self, features: Tensor, person: int) -> Tensor:
         """Features of whole runs [B, T, Q] as a person's voxels respond to them, [B, T, R Q], delay by delay."""

@@ -10,10 +10,10 @@ import torch
 from giblet.data.dataset import Timeline
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, cleaned
-from giblet.model.encoding import DELAYS_S, Likeness
+from giblet.model.encoding import DELAYS_S, Likenesses
 from giblet.model.hemodynamics import response
 from giblet.training.filtering import Cause
-from giblet.training.likeness import fit_likeness
+from giblet.training.likeness import fit_likeness, likened
 from giblet.training.small_matrices import MOST_TRS, Real, evenly
 
 PENALTY = 1e-2
@@ -28,13 +28,10 @@ def features_of(
     model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]
 ) -> list[dict[str, Real]]:
     """What the TRs of each run are like, modality by modality [T, Q]; 0 where it is not there."""
-    likeness = {name: Likeness(size + codes.plain_sizes[name]) for name, size in model.sizes.items()}
+    likeness = Likenesses({name: size + codes.plain_sizes[name] for name, size in model.sizes.items()})
     fit_likeness(likeness, codes, timelines, labels)
-    found: list[dict[str, Real]] = []
-    for inputs, summaries, present in zip(codes.inputs, codes.summaries, codes.present, strict=True):
-        known = {n: torch.from_numpy(np.concatenate([inputs[n], summaries[n]], 1)) for n in likeness}
-        found.append({n: like(known[n]).double().numpy() * present[n][:, None] for n, like in likeness.items()})
-    return found
+    runs = [likened(likeness, codes, i) for i in range(len(timelines))]
+    return [{name: x.double().numpy() for name, x in run.items()} for run in runs]
 
 
 def causes_of(

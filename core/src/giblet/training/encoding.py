@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from giblet.data.dataset import Timeline
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, Scans, cleaned, placed
-from giblet.model.encoding import DELAYS_S, FEATURES, RANK, Encoding
+from giblet.model.encoding import DELAYS_S, FEATURES, RANK
 from giblet.model.shrinkage import products
 from giblet.training.evidence import (
     SCALES,
@@ -29,7 +28,7 @@ from giblet.training.evidence import (
     autocorrelation,
     shares,
 )
-from giblet.training.likeness import fit_likeness
+from giblet.training.likeness import fit_likeness, likened
 from giblet.training.small_matrices import FAINT, MOST_TRS, evenly, leading
 from giblet.training.stacking import stacked
 from giblet.types import Int, Progress, silent
@@ -83,8 +82,9 @@ class EncodingFit:
     ) -> None:
         assert model.encoding is not None
         self.encoding, self.subjects, self.timelines, self.labels = model.encoding, model.subjects, timelines, labels
-        fit_likeness(dict(self.encoding.likeness.items()), codes, timelines, labels)
-        self.features = [_features(self.encoding, codes, i) for i in range(len(timelines))]
+        likeness, runs = self.encoding.likeness, range(len(timelines))
+        fit_likeness(likeness, codes, timelines, labels)
+        self.features = [torch.cat(list(likened(likeness, codes, i).values()), -1) for i in runs]
         self.encoding.get_buffer("delay_s").zero_()
         everybody = range(len(self.subjects))
         together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
@@ -206,15 +206,6 @@ def lowest(at: Real, values: Real) -> float:
     bend = before - 2 * here + after
     step = 0.5 * (before - after) / bend if bend > 0 else 0.0
     return float(at[j] + np.clip(step, -1, 1) * (at[1] - at[0]))
-
-
-def _features(encoding: Encoding, codes: Codes, run: int) -> Tensor:
-    """What a run's TRs are like, [T, Q]."""
-    h, plain, present = (
-        {n: placed(x, encoding) for n, x in table[run].items()}
-        for table in (codes.inputs, codes.summaries, codes.present)
-    )
-    return encoding.features(h, plain, present)
 
 
 class Choice(NamedTuple):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from giblet.data.dataset import Timeline
 from giblet.data.split import Label
-from giblet.model import Codes
-from giblet.model.encoding import ANCHORS, FEATURES, Likeness
+from giblet.model import Codes, placed
+from giblet.model.encoding import ANCHORS, FEATURES, Likeness, Likenesses
 from giblet.training.small_matrices import FAINT, evenly, leading
 
 WIDTH = 16.0
@@ -20,9 +20,7 @@ WIDTH = 16.0
 (4) were better by 0.001 in r on demo worlds and worse by 0.03 on the scans of 27 people who heard a story."""
 
 
-def fit_likeness(
-    likeness: Mapping[str, nn.Module], codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]
-) -> None:
+def fit_likeness(likeness: Likenesses, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]) -> None:
     """Learn from the TRs of some blocks what TRs are like, modality by modality.
 
     What nets read and plain features have the same variance in all: the first keeps what most varies, the second holds
@@ -40,6 +38,16 @@ def fit_likeness(
             rows = np.concatenate(parts, 1) * scale
             _fill(like, "scale", scale)
             _fit(like, rows[evenly(len(rows), ANCHORS)])
+
+
+def likened(likeness: Likenesses, codes: Codes, run: int) -> dict[str, Tensor]:
+    """What the TRs of a run are like, modality by modality, [T, F]."""
+    h, plain, present = (
+        {n: placed(x, likeness) for n, x in table[run].items()}
+        for table in (codes.inputs, codes.summaries, codes.present)
+    )
+    found: dict[str, Tensor] = likeness(h, plain, present)
+    return found
 
 
 def _to_one(rows: NDArray[np.float32]) -> float:
