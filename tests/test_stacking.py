@@ -26,17 +26,17 @@ def test_much_says_what_least_squares_say():
 
 
 def test_little_says_half_each():
-    assert stacked(stretches(20, 2, 50.0)[0]) == pytest.approx((0.5, 0.5), abs=0.2)
+    assert stacked(stretches(20, 2, 50.0)[0]) == pytest.approx((0.5, 0.5), abs=0.02)
     assert stacked(stretches(1, 500, 1.0)[0]) == (0.5, 0.5)
     assert stacked(np.zeros((3, 5))) == pytest.approx((0.5, 0.5))
 
 
-@pytest.mark.parametrize(("n", "apart"), [(2, 0.01), (4, 0.01), (6, 0.35), (14, 0.3)])
-def test_few_stretches_do_not_seem_to_know(n, apart):
+@pytest.mark.parametrize("n", [2, 4, 6, 14])
+def test_few_stretches_do_not_seem_to_know(n):
     """Of noise, counts stay near a half: of most draws, and none is far off."""
     found = np.array([stacked(stretches(n, 1, 30.0, (0.5, 0.5), seed)[0]) for seed in range(60)])
-    assert np.median(np.abs(found - 0.5)) < apart
-    assert np.abs(found - 0.5).max() < 1.5
+    assert np.median(np.abs(found - 0.5)) < 0.01
+    assert np.abs(found - 0.5).max() < 0.1
 
 
 @given(st.integers(0, 50), st.floats(0.01, 30))

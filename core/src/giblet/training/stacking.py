@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 HALF = np.array([0.5, 0.5])
-SPREAD = 0.5
+SPREAD = 0.15
 """SD of the prior around half each."""
 FEWEST = 5
 """So few stretches cannot say how much two slopes differ."""
