@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 from giblet import Features, TRGrid, seconds
 from giblet.alignment import bin_frames, resample, unbin
-from giblet.alignment.grid import overlap
-from hypothesis import given
+from giblet.alignment.grid import overlap, tr_index
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 TRS = st.sampled_from(["0.72", "1.0", "1.5", "2.0", "2.0045", "0.8"])
@@ -41,6 +41,17 @@ def test_shifting_the_clock_by_trs_shifts_the_rows(tr, k):
     later = bin_frames(features, TRGrid(seconds(tr), 30 - k, k * seconds(tr)))
     np.testing.assert_array_equal(later.first, whole.first[k:])
     np.testing.assert_array_equal(later.count, whole.count[k:])
+
+
+@given(
+    ticks=st.lists(st.integers(-(10**6), 10**6), max_size=20),
+    tr=st.fractions(Fraction(1, 3), 3),
+    start=st.fractions(-5, 5),
+)
+@example(ticks=[0, 0], tr=Fraction(37, 21), start=Fraction(1, 281474976710651))
+def test_trs_are_those_of_exact_fractions_whatever_the_clocks(ticks, tr, start):
+    found = tr_index(np.array(ticks, np.int64), Fraction(1, 1000), TRGrid(tr, 10, start))
+    assert found.tolist() == [(Fraction(tick, 1000) - start) // tr for tick in ticks]
 
 
 def test_resample_nearest_keeps_codes_and_linear_keeps_lines():

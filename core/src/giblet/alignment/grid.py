@@ -18,7 +18,7 @@ def tr_index(ticks: Int, timebase: Fraction, grid: TRGrid) -> Int:
     """
     common = lcm(timebase.denominator, grid.tr_s.denominator, grid.start_s.denominator)
     scale, start, tr = (int(q * common) for q in (timebase, grid.start_s, grid.tr_s))
-    largest = int(np.abs(ticks).max(initial=0)) * scale + abs(start)
+    largest = max(int(np.abs(ticks).max(initial=0)) * scale + abs(start), scale, tr)
     exact = ticks.astype(object) if largest > np.iinfo(np.int64).max else ticks
     return np.asarray((exact * scale - start) // tr, dtype=np.int64)
 
