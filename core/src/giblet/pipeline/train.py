@@ -12,7 +12,7 @@ import numpy as np
 
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
-from giblet.model import Autoencoder, Codes, Scans, members_of, predict_scans
+from giblet.model import Autoencoder, Codes, ModalityNets, Scans, members_of, predict_scans
 from giblet.pipeline.blueprint import blueprint_of
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.middle import fit_middle
@@ -20,7 +20,18 @@ from giblet.pipeline.networks import build_losses, build_model, build_nets, memb
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.saving import save_model
 from giblet.pipeline.trained import Trained
-from giblet.training import DecoderTask, FrontEndTask, Schedule, TrunkTask, fit, kept_codes, most_steps
+from giblet.training import (
+    DecoderTask,
+    FrontEndTask,
+    Schedule,
+    TrunkTask,
+    apply_codes,
+    compute_codes,
+    fit,
+    keep_projections,
+    kept_projections,
+    most_steps,
+)
 from giblet.training.encoding import choose, fit_encoding
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
@@ -70,8 +81,7 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
                 task, Schedule.of(config, t.front_end_steps, t.lr), _checkpoint(folder, task.name), folder.log, progress
             )
     with folder.stage("codes"):
-        place = _checkpoint(folder, "codes")
-        codes = kept_codes(place, inputs.timelines, nets, inputs.modalities, config.model, progress)
+        codes = find_codes(nets, inputs, config, folder, progress)
     Ranks.here().require_same("codes of the film", _number_of(codes))
     model = build_model(blueprint, nets, codes, config)
     first, *others = members_of(model)
@@ -84,6 +94,18 @@ def train_trunk(inputs: Inputs, config: RunConfig, folder: RunFolder, progress: 
             for k, (member, c) in enumerate(zip([first, *others], _configs(config), strict=True))
         ]
     return Trained(model, nets, losses, codes, judged)
+
+
+def find_codes(
+    nets: Sequence[ModalityNets], inputs: Inputs, config: RunConfig, folder: RunFolder, progress: Progress
+) -> Codes:
+    """What the trunk reads; a run that goes on reads by the projections that it began with."""
+    place = _checkpoint(folder, "codes")
+    if kept := kept_projections(place):
+        return apply_codes(inputs.timelines, nets, inputs.modalities, kept, progress)
+    codes = compute_codes(inputs.timelines, nets, inputs.modalities, config.model, progress)
+    keep_projections(place, codes)
+    return codes
 
 
 def fit_trunk(

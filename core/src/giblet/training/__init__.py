@@ -1,6 +1,6 @@
 """The loop, and the three things that it trains: front ends, trunk, decoders."""
 
-from giblet.training.codes import apply_codes, compute_codes, kept_codes
+from giblet.training.codes import apply_codes, compute_codes, keep_projections, kept_projections
 from giblet.training.compressor import CompressorTask, training_volumes
 from giblet.training.decoders import DecoderTask
 from giblet.training.front_ends import FrontEndTask
@@ -18,7 +18,8 @@ __all__ = [
     "apply_codes",
     "compute_codes",
     "fit",
-    "kept_codes",
+    "keep_projections",
+    "kept_projections",
     "most_steps",
     "training_volumes",
 ]

@@ -158,37 +158,35 @@ def compute_codes(
     return codes
 
 
-def kept_codes(
-    place: Path,
-    timelines: Sequence[Timeline],
-    nets: Sequence[ModalityNets],
-    modalities: Modalities,
-    config: ModelConfig,
-    progress: Progress,
-) -> Codes:
-    """`compute_codes` with a checkpoint at `place`: a run that goes on reads by the projections that it began with.
+def keep_projections(place: Path, codes: Codes) -> None:
+    """Write a checkpoint of the projections, so that a run that goes on reads by those that it began with.
 
     Components of equal variance may turn from machine to machine, and a trunk knows only those that it was trained on.
 
     Raises
     ------
-    DataError
-        If the checkpoint is damaged.
     GibletError
         If it cannot be written.
     """
-    if there := checkpoint.newest(place):
-        tensors, _ = checkpoint.load(there)
-        arrays: dict[str, dict[str, Fitted]] = {n.name: {} for n in nets}
-        for key, tensor in tensors.items():
-            name, _, part = key.rpartition("/")
-            arrays[name][part] = tensor.numpy()
-        projections = {name: Projection.of(parts) for name, parts in arrays.items()}
-        return apply_codes(timelines, nets, modalities, projections, progress)
-    codes = compute_codes(timelines, nets, modalities, config, progress)
     parts = {f"{name}/{part}": a for name, p in codes.projections.items() for part, a in p.arrays().items()}
     checkpoint.save(place, 0, {key: torch.from_numpy(a) for key, a in parts.items()}, {})
-    return codes
+
+
+def kept_projections(place: Path) -> dict[str, Projection]:
+    """The projections of a checkpoint; none where there is none.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
+    if (there := checkpoint.newest(place)) is None:
+        return {}
+    arrays: dict[str, dict[str, Fitted]] = {}
+    for key, tensor in checkpoint.load(there)[0].items():
+        name, _, part = key.rpartition("/")
+        arrays.setdefault(name, {})[part] = tensor.numpy()
+    return {name: Projection.of(parts) for name, parts in arrays.items()}
 
 
 def apply_codes(
