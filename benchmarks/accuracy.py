@@ -34,7 +34,7 @@ COLUMNS = (
     *("seed", "r", "best ridge", "ceiling", "ratio", "gap share", "group r", "null p95", "p", "lag s"),
     *(f"read {n}" for n in NAMES),
     *(f"encoded {n}" for n in NAMES),
-    *("hrf error s", "order", "visual x auditory", "its p", "smuggling"),
+    *("hrf error s", "of one peak", "order", "visual x auditory", "its p", "smuggling"),
 )
 
 
@@ -73,7 +73,8 @@ def row(seed: int, metrics: dict[str, Any]) -> dict[str, Any]:
         "ratio": truth.get("ratio_to_ceiling"),
         "gap share": truth.get("gap_share"),
     }
-    out |= {"hrf error s": max(truth.get("hrf_error_s", {}).values(), default=None)}
+    for name, key in (("hrf error s", "hrf_error_s"), ("of one peak", "hrf_error_one_peak_s")):
+        out[name] = max(truth.get(key, {}).values(), default=None)
     order = truth.get("lesion_order_matches", {}).get("from_measured", {})
     contrast = [lows for i in metrics["lesions"]["interactions"]["from_measured"] if (lows := crossed(i))]
     out |= {"order": all(order.values()) if order else None, "smuggling": metrics["smuggling"]["flag"]}

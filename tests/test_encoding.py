@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.kernels import way_counts
 from giblet.config import ModelConfig
 from giblet.model import predict_scans
 from giblet.model.encoding import DELAYS_S, FEATURES, Encoding, Likeness
@@ -407,11 +406,3 @@ def test_an_unfitted_one_changes_nothing(build, world, quick_config):
     before = predict_scans(made, codes, [world])[0]["a"].copy()
     assert isinstance(made.encode([20, 20], codes.plain_sizes).likeness["text"], Likeness)
     np.testing.assert_array_equal(predict_scans(made, codes, [world])[0]["a"], before)
-
-
-def test_a_report_says_what_both_count(model, world):
-    made, codes = model
-    fit_encoding(made, codes, [world], BOTH, Choice(0.2, 0.25, 0.5))
-    assert way_counts(made) == {"net": 0.25, "closed": 0.5}
-    made.encoding = None
-    assert way_counts(made) == {"net": 1.0}

@@ -38,7 +38,8 @@ def print_summary(metrics: dict[str, Any]) -> None:
             names = ("r", "ridge_r", "banded_r", "hrf_banded_r", "hrf_group_r", "ceiling", "null_p95", "p")
             click.echo(row((label, *(part.get(n) for n in names)), widths))
     click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
-    click.echo(f"the response to a TR of stimulus peaks {fmri['hrf_peak_s']['all']:.1f} s after its middle")
+    if (peak := fmri["hrf_peak_s"].get("all")) is not None:
+        click.echo(f"the response to a TR of stimulus peaks {peak:.1f} s after its middle")
     if truth := metrics.get("truth", {}).get("ceiling"):
         ratio = metrics["truth"]["ratio_to_ceiling"]
         click.echo(f"truth: ceiling {truth:.3f}, reached {ratio:.0%} of it")

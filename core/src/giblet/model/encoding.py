@@ -107,10 +107,13 @@ class Encoding(nn.Module):
         late = self.get_buffer("delay_s")[person]
         return self.delay(features, 0.0 if late.is_meta else float(late))  # on the meta device there are no values
 
+    def responses(self, late_s: float) -> Tensor:
+        """The canonical response at each delay, so much later than that, [R, L]."""
+        return torch.stack([response(self.config, self.tr_s, self.slice_time_ref, late_s + d) for d in DELAYS_S])
+
     def delay(self, features: Tensor, late_s: float) -> Tensor:
         """Features of whole runs as one whose response is so much later than the canonical one has them."""
-        kernels = [response(self.config, self.tr_s, self.slice_time_ref, late_s + d) for d in DELAYS_S]
-        taps = torch.stack(kernels).flip(-1).to(features)[:, None]
+        taps = self.responses(late_s).flip(-1).to(features)[:, None]
         ours, done = features[..., : self.delayed], features[..., self.delayed :]
         batch, trs, width = ours.shape
         series = F.pad(ours.transpose(1, 2).reshape(batch * width, 1, trs), (taps.shape[-1] - 1, 0))
