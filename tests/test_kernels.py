@@ -101,9 +101,7 @@ def test_fitted_peaks_are_those_of_the_scans(build, world, quick_config):
     rng = np.random.default_rng(3)
     heard, weights, scans = world.aligned["text"].features.values, rng.standard_normal((6, 20)), {}
     for s in ("a", "b"):
-        early, late = (
-            convolve_hrf(heard, canonical_hrf(1.5, slice_time_ref=0.5 - late_s / 1.5)) for late_s in (-1, 1)
-        )
+        early, late = (convolve_hrf(heard, canonical_hrf(1.5, slice_time_ref=0.5 - late_s / 1.5)) for late_s in (-1, 1))
         y = np.where(EARLY, early @ weights, late @ weights)
         y = y / y[:120].std(0) + 0.5 * rng.standard_normal(y.shape)
         scans[s] = (y * world.scanned[s][:, None]).astype(np.float32)
