@@ -7,13 +7,18 @@ import pytest
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.bold import score_bold
 from giblet.analysis.joined import join
-from giblet.analysis.ridges import GROUP, ridge_predictions, under_hrf
+from giblet.analysis.ridges import GROUP, require_scores, ridge_predictions, under_hrf
+from giblet.analysis.scores import pearson
 from giblet.config import EvaluateConfig, ModelConfig, RunConfig
+from giblet.errors import DataError
 from giblet.training import compute_codes
 
 CONFIG = RunConfig(
     model=ModelConfig(latent=16, hidden=16, kernel_s=24.0), evaluate=EvaluateConfig(banded_candidates=3, null_shifts=40)
 )
+
+
+TEST = slice(210, 260)
 
 
 def quiet(*_):
@@ -77,3 +82,63 @@ def test_the_group_mean_is_of_those_who_were_there(build, world):
     predicted = [{s: world.scans[s].copy() for s in world.scans}] * 2
     scores = score_bold(runs, codes, predicted, ["a", "b"], CONFIG, 10)
     assert scores.r["group"]["r"].min() > 0.999
+
+
+def scores_of(world, codes, predicted, **settings):
+    return score_bold([world], codes, [predicted], ["a", "b"], CONFIG, 10, **settings)
+
+
+def test_who_was_not_measured_in_the_test_is_left_out_and_it_says_so(build, world):
+    _, codes, _ = build(world, CONFIG)
+    few = world.scanned["b"] & (np.arange(260) < 225)
+    scores = scores_of(replace(world, scanned={"a": world.scanned["a"], "b": few}), codes, world.scans)
+    assert set(scores.r) == {"a"}
+    assert scores.draws["r"].shape[0] == 1
+    assert any("fewer than 20 of their test TRs were measured: b" in note for note in scores.notes)
+
+
+def test_the_null_is_of_the_trs_that_were_measured(build, world):
+    """Of noise, r on half of the TRs varies by as much as its null says."""
+    _, codes, _ = build(world, CONFIG)
+    rng, half = np.random.default_rng(0), world.scanned["b"] & (np.arange(260) % 2 > 0)
+    noise = {s: rng.standard_normal(y.shape).astype(np.float32) for s, y in world.scans.items()}
+    scans = dict(world.scans) | {"b": (rng.standard_normal((260, 20)) * half[:, None]).astype(np.float32)}
+    partly = replace(world, scans=scans, scanned={"a": world.scanned["a"], "b": half})
+    known = score_bold([partly], codes, [noise], ["b"], CONFIG, 10).null
+    assert known.r == pytest.approx(pearson(noise["b"][TEST], scans["b"][TEST], half[TEST]).mean())
+    assert known.r_null.std() * 20**0.5 == pytest.approx(1 / 24**0.5, rel=0.25), "25 TRs of 50 were measured"
+
+
+def test_features_under_a_response_are_in_step(build, world):
+    """A table that carries its response already is not given another when the lag is sought."""
+    delayed = convolve_hrf(world.aligned["text"].features.values, canonical_hrf(1.5))
+    weights = np.random.default_rng(1).standard_normal((6, 20))
+    y = (delayed @ weights * world.scanned["a"][:, None]).astype(np.float32)
+    _, codes, _ = build(world, CONFIG)
+    table = replace(codes, summaries=[{"text": delayed.astype(np.float32)}])
+    later = replace(world, scans={"a": y, "b": y})
+    assert scores_of(later, table, {"a": y, "b": y}, applied=["text"]).lag.lag_s == pytest.approx(0, abs=0.3)
+    assert scores_of(later, table, {"a": y, "b": y}).lag.lag_s < -3
+
+
+@pytest.mark.parametrize("slice_time_ref", [0.0, 1.0])
+def test_lags_know_when_in_a_tr_its_scan_was_taken(build, world, slice_time_ref):
+    heard = convolve_hrf(world.aligned["text"].features.values, canonical_hrf(1.5, slice_time_ref=slice_time_ref))
+    y = (heard @ np.random.default_rng(1).standard_normal((6, 20)) * world.scanned["a"][:, None]).astype(np.float32)
+    _, codes, _ = build(world, CONFIG)
+    plain = replace(codes, summaries=[{"text": world.aligned["text"].features.values.astype(np.float32)}])
+    scores = scores_of(replace(world, scans={"a": y, "b": y}), plain, {"a": y, "b": y}, slice_time_ref=slice_time_ref)
+    assert scores.lag.lag_s == pytest.approx(0, abs=0.3)
+
+
+def test_what_could_not_be_scored_is_refused_before_it_is_trained(world):
+    def scanned(**masks):
+        return [replace(world, scanned=world.scanned | masks)]
+
+    trs = np.arange(260)
+    require_scores([world], ["a", "b"], 10)
+    require_scores(scanned(b=trs < 225), ["a", "b"], 10)
+    with pytest.raises(DataError, match="of nobody 20 test TRs or more were measured"):
+        require_scores(scanned(a=trs < 225, b=trs < 225), ["a", "b"], 10)
+    with pytest.raises(DataError, match=r"b: 30 training TRs are too few for 2 inner folds .* or --exclude b"):
+        require_scores(scanned(b=trs >= 90), ["a", "b"], 10)

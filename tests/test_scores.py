@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from giblet.analysis import (
@@ -16,7 +18,8 @@ from giblet.analysis import (
     spearman_brown,
     zscore_train,
 )
-from giblet.analysis.nulls import draw_shifts, random_phases, surrogate_turns, turned
+from giblet.analysis.nulls import mean_null
+from giblet.analysis.surrogates import draw_shifts, random_phases, surrogate_turns, turned
 from giblet.errors import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -168,6 +171,47 @@ def test_null_agrees_with_shifting_by_hand():
         r = pearson(moved[trs], y[trs])
         assert null.r_null[i] == pytest.approx(r.mean())
         assert null.max_null[i] == pytest.approx(r.max())
+
+
+@pytest.mark.parametrize("lengths", [(50, 65), (30, 25)], ids=["shifts", "phases"])
+def test_a_null_is_over_the_trs_that_the_score_is_over(lengths):
+    edges = np.cumsum([3, *lengths])
+    blocks = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+    prediction, y, valid = 2 + noise(0, edges[-1], 4), 5 + noise(1, edges[-1], 4), np.arange(edges[-1]) % 3 > 0
+    valid[: edges[0]] = False
+    y[~valid] = 0
+    null = shift_null(prediction, y, blocks, tr_s=1.5, n=60, seed=4, valid=valid)
+    kind, turns = surrogate_turns(blocks, 1.5, 30, 60, 4)
+    assert null.kind == kind == ("circular shift" if lengths[0] == 50 else "phase randomised")
+    maps = []
+    for i in range(60):
+        moved = prediction.copy()
+        for block, turn in zip(blocks, turns, strict=True):
+            moved[block] = turned(prediction, block, turn[i])
+        maps.append(pearson(moved, y, valid))
+    np.testing.assert_allclose(null.r_null, np.mean(maps, 1), atol=1e-10)
+    np.testing.assert_allclose(null.max_null, np.max(maps, 1), atol=1e-10)
+    r = pearson(prediction, y, valid)
+    assert null.r == pytest.approx(r.mean())
+    np.testing.assert_allclose(null.map_p, (1 + (np.array(maps) >= r - 1e-12).sum(0)) / 61)
+
+
+def test_a_null_is_the_same_some_voxels_at_a_time(monkeypatch):
+    series = [noise(0, 120, 7), noise(1, 120, 7), [slice(0, 120)], 1.5]
+    whole = shift_null(*series)
+    monkeypatch.setattr("giblet.analysis.nulls.VALUES", 1)
+    parts = shift_null(*series)
+    for field in ("r", "r_null", "map_p", "max_null"):
+        np.testing.assert_allclose(getattr(parts, field), getattr(whole, field), atol=1e-12)
+
+
+def test_people_are_shifted_together():
+    blocks, x, y = [slice(0, 120)], noise(0, 120, 6), noise(1, 120, 6)
+    each = [shift_null(x[:, some], y[:, some], blocks, 1.5) for some in (slice(0, 3), slice(3, 6))]
+    one, both = shift_null(x, y, blocks, 1.5), mean_null(each)
+    assert (both.r, both.p, both.p95) == pytest.approx((one.r, one.p, one.p95))
+    np.testing.assert_allclose(both.map_p, one.map_p)
+    np.testing.assert_allclose(both.max_null, one.max_null)
 
 
 def test_all_shifts_are_used_where_there_are_few():

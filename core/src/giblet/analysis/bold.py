@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from giblet.alignment import canonical_hrf, convolve_hrf
+from giblet.alignment import canonical_hrf
 from giblet.analysis.bootstrap import bootstrap, interval, pieces
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import (
@@ -20,15 +20,17 @@ from giblet.analysis.joined import (
     joined_predictions,
     joined_scanned,
     joined_scans,
+    scored_people,
 )
 from giblet.analysis.lag import Lag, scan_lag
-from giblet.analysis.nulls import Null, fdr, shift_null
-from giblet.analysis.ridges import GROUP, ridge_predictions
+from giblet.analysis.nulls import Null, fdr, mean_null, shift_null
+from giblet.analysis.ridges import GROUP, by_run, ridge_predictions
 from giblet.analysis.scores import Mask, pearson
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import Codes, Scans
+from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Progress, silent
 
 Real = NDArray[np.float64]
@@ -63,8 +65,12 @@ def score_bold(
     slice_time_ref: float = 0.5,
     progress: Progress = silent,
 ) -> BoldScores:
-    """Score predictions on the test blocks beside linear models of the same codes and of plain summaries."""
-    joined = join(timelines)
+    """Score predictions on the test blocks beside linear models of the same codes and of plain summaries.
+
+    Who was hardly measured there is left out; a note says so.
+    """
+    joined, everybody = join(timelines), subjects
+    subjects = scored_people(timelines, everybody)
     y = {s: joined_scans(timelines, s) for s in subjects}
     guess = {s: joined_predictions(predicted, s) for s in subjects}
     valid = {s: joined_scanned(timelines, s) for s in subjects}
@@ -78,13 +84,18 @@ def score_bold(
     trs = joined.test_trs
     scores = {s: {m: pearson(p[s][trs], y[s][trs], valid[s][trs]) for m, p in methods.items()} for s in y}
     people = [s for s in y if s != GROUP]
-    null = _null(joined, guess, y, people, config)
-    group_null = _null(joined, guess, y, [GROUP], config) if GROUP in y else None
-    lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config)
-    notes = [*fold_notes, *notes]
+    nulls = {s: _null(joined, guess[s], y[s], valid[s], config) for s in y}
+    lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config, applied, slice_time_ref)
+    notes = [*fold_notes, *notes, *_untested([s for s in everybody if s not in subjects])]
     draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
     n_pieces = len(pieces(joined.test, joined.tr_s))
-    return BoldScores(scores, _ceilings(y, valid, people, trs), null, group_null, lag, notes, draws, n_pieces)
+    null = mean_null([nulls[s] for s in people])
+    return BoldScores(scores, _ceilings(y, valid, people, trs), null, nulls.get(GROUP), lag, notes, draws, n_pieces)
+
+
+def _untested(people: Sequence[str]) -> list[str]:
+    who = ", ".join(people)
+    return [f"not scored, for fewer than {MIN_TRS_FOR_R} of their test TRs were measured: {who}"] if people else []
 
 
 def _mean_of_present(rows: Mapping[str, Matrix], valid: Mapping[str, Mask], who: Sequence[str]) -> tuple[Matrix, Mask]:
@@ -99,11 +110,9 @@ def _comparable(y: Mapping[str, Float]) -> bool:
     return len(y) > 1 and len({x.shape for x in y.values()}) == 1
 
 
-def _null(
-    joined: Joined, guess: Mapping[str, Float], y: Mapping[str, Float], rows: Sequence[str], config: RunConfig
-) -> Null:
-    both = [np.concatenate([table[s] for s in rows], axis=1) for table in (guess, y)]
-    return shift_null(both[0], both[1], joined.test, joined.tr_s, n=config.evaluate.null_shifts, seed=config.seed)
+def _null(joined: Joined, guess: Float, y: Float, valid: Mask, config: RunConfig) -> Null:
+    shifts, seed = config.evaluate.null_shifts, config.seed
+    return shift_null(guess, y, joined.test, joined.tr_s, n=shifts, seed=seed, valid=valid)
 
 
 def _ceilings(
@@ -116,14 +125,20 @@ def _ceilings(
     return {"people": loo_isc(scans, there), GROUP: group_ceiling(scans, there)}
 
 
-def _lag(codes: Codes, y: Float, joined: Joined, config: RunConfig) -> tuple[Lag | None, list[str]]:
-    """How late the scans come, from the codes under a canonical HRF; None, with the reason, where it cannot be told."""
-    x = np.concatenate(list(joined_codes(codes.summaries).values()), axis=1)
-    hrf = canonical_hrf(joined.tr_s)
-    delayed = np.concatenate([convolve_hrf(x[r], hrf) for r in joined.runs])
+def _lag(
+    codes: Codes, y: Float, joined: Joined, config: RunConfig, applied: Collection[str], slice_time_ref: float
+) -> tuple[Lag | None, list[str]]:
+    """How late the scans come, from plain features under a canonical HRF; None, with the reason, where none can tell.
+
+    Those in `applied` are under a response already.
+    """
+    hrf = canonical_hrf(joined.tr_s, slice_time_ref=slice_time_ref)
+    tables = joined_codes(codes.summaries)
+    delayed = [x if n in applied else by_run(x, hrf, joined) for n, x in tables.items()]
     try:
         fold_gap = int(LAG_GAP_S / joined.tr_s)
-        return scan_lag(delayed, y, joined.train, joined.runs, joined.tr_s, gap=fold_gap, seed=config.seed), []
+        x = np.concatenate(delayed, axis=1)
+        return scan_lag(x, y, joined.train, joined.runs, joined.tr_s, gap=fold_gap, seed=config.seed), []
     except DataError as error:
         return None, [f"the lag between film and scans was not estimated: {error}"]
 

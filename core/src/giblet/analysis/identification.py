@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from giblet.analysis.nulls import Complex, p_value, surrogate_turns, turned
+from giblet.analysis.nulls import p_value
 from giblet.analysis.scores import Mask, Real
+from giblet.analysis.surrogates import Complex, surrogate_turns, turned
 from giblet.errors import DataError
 from giblet.types import Float
 

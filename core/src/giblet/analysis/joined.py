@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from giblet.data.dataset import Timeline, block_trs
 from giblet.data.split import Label
 from giblet.model import Scans
+from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Int
 
 Matrix = NDArray[np.float32]
@@ -66,6 +67,12 @@ def joined_codes(tables: Sequence[dict[str, Matrix]]) -> dict[str, Matrix]:
 def joined_scanned(timelines: Sequence[Timeline], subject: str) -> NDArray[np.bool_]:
     """Which TRs of all runs were measured in one person, [T]."""
     return np.concatenate([t.scanned.get(subject, np.zeros(t.grid.n_trs, bool)) for t in timelines])
+
+
+def scored_people(timelines: Sequence[Timeline], subjects: Sequence[str]) -> list[str]:
+    """The people of whom enough test TRs were measured for a correlation."""
+    trs = join(timelines).test_trs
+    return [s for s in subjects if joined_scanned(timelines, s)[trs].sum() >= MIN_TRS_FOR_R]
 
 
 def without_confounds(timelines: Sequence[Timeline], people: Sequence[str], x: Float) -> Float:

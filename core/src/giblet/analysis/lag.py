@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from giblet.analysis.baselines import blocked_folds, reduced
-from giblet.analysis.nulls import random_phases, turned
 from giblet.analysis.scores import Real
 from giblet.analysis.solvers import Fold
+from giblet.analysis.surrogates import random_phases, turned
 from giblet.errors import DataError
 from giblet.types import Float, Int
 

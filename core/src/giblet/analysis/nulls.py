@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from giblet.analysis.scores import Mask, Real, is_constant, pearson
-from giblet.errors import DataError
+from giblet.analysis.surrogates import SHIFTED, Complex, surrogate_turns, turned
 from giblet.types import Float
 
-MIN_DISTINCT = 40
-
-Complex = NDArray[np.complex128]
+VALUES = 1 << 25
+"""Of surrogates at once; more only cost memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,37 +43,77 @@ def shift_null(
     min_shift_s: float = 30.0,
     n: int = 1000,
     seed: int = 0,
+    valid: Mask | None = None,
 ) -> Null:
     """Shift predictions [T, V] circularly against scans [T, V] inside each block, all voxels together.
 
     Shifts are at least `min_shift_s` either way round the block; all of them are used, or `n` at random. With fewer
     than 40 distinct shifts the predictions are phase-randomised instead, one phase for all voxels
-    (Theiler 1992, doi:10.1016/0167-2789(92)90102-S), and `kind` says so.
+    (Theiler 1992, doi:10.1016/0167-2789(92)90102-S), and `kind` says so. Every score is over the `valid` TRs [T] of
+    scans (None: all were measured), whichever TRs of the prediction come to lie there.
+
+    Raises
+    ------
+    DataError
+        If there is no block, or one has fewer than 4 TRs.
     """
-    trs = np.concatenate([np.arange(b.start, b.stop) for b in blocks])
-    r_map = pearson(prediction[trs], y[trs])
     kind, turns = surrogate_turns(blocks, tr_s, min_shift_s, n, seed)
-    maps = _surrogate_maps(prediction, y, blocks, trs, turns)
-    r_null, max_null = maps.mean(1), maps.max(1)
-    r = float(r_map.mean())
-    return Null(
-        r=r,
-        r_null=r_null,
-        p=p_value(r, r_null),
-        p95=float(np.quantile(r_null, 0.95)),
-        map_p=(1 + (maps >= r_map - 1e-12).sum(0)) / (1 + len(maps)),
-        max_null=max_null,
-        max_p95=float(np.quantile(max_null, 0.95)),
-        kind=kind,
+    trs = np.concatenate([np.arange(b.start, b.stop) for b in blocks])
+    there = np.ones(len(trs), bool) if valid is None else valid[trs]
+    within = np.cumsum([0, *(b.stop - b.start for b in blocks)])
+    cut = [slice(a, z) for a, z in pairwise(within.tolist())]
+    total, largest = np.zeros(len(turns[0])), np.full(len(turns[0]), -np.inf)
+    r_map, better = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    step = max(1, VALUES // (len(total) * max(len(trs), 1)))
+    for at in range(0, y.shape[1], step):
+        some = slice(at, at + step)
+        x, target = prediction[trs, some], y[trs, some]
+        r_map[some] = pearson(x, target, there)
+        maps = _surrogate_maps(x, target, there, cut, turns, shifted=kind == SHIFTED)
+        total += maps.sum(1)
+        largest = np.maximum(largest, maps.max(1))
+        better[some] = (maps >= r_map[some] - 1e-12).sum(0)
+    return _judged(float(r_map.mean()), total / y.shape[1], (1 + better) / (1 + len(total)), largest, kind)
+
+
+def mean_null(people: Sequence[Null]) -> Null:
+    """The null of the mean over people, whose predictions were all shifted alike; maps are person by person."""
+    return _judged(
+        float(np.mean([p.r for p in people])),
+        np.mean([p.r_null for p in people], axis=0),
+        np.concatenate([p.map_p for p in people]),
+        np.max([p.max_null for p in people], axis=0),
+        people[0].kind,
     )
 
 
+def _judged(r: float, r_null: Real, map_p: Real, max_null: Real, kind: str) -> Null:
+    p95, max_p95 = (float(np.quantile(x, 0.95)) for x in (r_null, max_null))
+    return Null(r, r_null, p_value(r, r_null), p95, map_p, max_null, max_p95, kind)
+
+
 def _surrogate_maps(
-    prediction: Float, y: Float, blocks: Sequence[slice], trs: NDArray[np.int64], turns: Sequence[Complex]
+    x: Float, y: Float, there: Mask, blocks: Sequence[slice], turns: Sequence[Complex], *, shifted: bool
 ) -> Real:
-    """R of every surrogate and voxel, [n, V], by products of spectra (a turn changes neither mean nor variance)."""
-    x, target = (np.asarray(a, np.float64) - np.asarray(a[trs], np.float64).mean(0) for a in (prediction, y))
-    scale = np.sqrt(np.square(x[trs]).sum(0) * np.square(target[trs]).sum(0))
+    """R of every surrogate of x and voxel, [n, V], over the TRs of y that are there, by products of spectra."""
+    varies = ~(is_constant(x) | is_constant(y, there))
+    x = np.asarray(x, np.float64) - np.asarray(x, np.float64).mean(0)
+    weight = there[:, None].astype(np.float64)
+    target = (y - np.asarray(y[there], np.float64).mean(0)) * weight
+    product = _products(x, target, blocks, turns)
+    if there.all():  # a turn changes neither mean nor variance
+        squares = np.square(x).sum(0)
+    else:
+        mean = _products(x, weight, blocks, turns) / there.sum()
+        square = _products(x**2, weight, blocks, turns) if shifted else _squares(x, weight, blocks, turns)
+        squares = np.maximum(square - there.sum() * mean**2, 0)
+    scale = np.sqrt(squares * np.square(target).sum(0))
+    known = varies & (scale > 0)
+    return np.asarray(np.where(known, product / np.where(known, scale, 1.0), 0.0))
+
+
+def _products(x: Real, y: Real, blocks: Sequence[slice], turns: Sequence[Complex]) -> Real:
+    """Sums over TRs of every surrogate of x [T, V] times y [T, V] or [T, 1], [n, V]."""
     total = np.zeros((len(turns[0]), x.shape[1]))
     for block, turn in zip(blocks, turns, strict=True):
         length = block.stop - block.start
@@ -84,61 +121,18 @@ def _surrogate_maps(
         weight[0] /= 2
         if length % 2 == 0:
             weight[-1] /= 2
-        cross = weight[:, None] * np.fft.rfft(x[block], axis=0) * np.fft.rfft(target[block], axis=0).conj()
+        cross = weight[:, None] * np.fft.rfft(x[block], axis=0) * np.fft.rfft(y[block], axis=0).conj()
         total += turn.real @ cross.real - turn.imag @ cross.imag
-    varies = ~(is_constant(prediction[trs]) | is_constant(y[trs]))
-    return np.asarray(np.where(varies, total / np.where(varies, scale, 1.0), 0.0))
+    return total
 
 
-def surrogate_turns(
-    blocks: Sequence[slice], tr_s: float, min_shift_s: float, n: int, seed: int
-) -> tuple[str, list[Complex]]:
-    """What to multiply the spectrum of each block with, [n, block // 2 + 1] a block, and the kind of surrogate."""
-    lengths = [b.stop - b.start for b in blocks]
-    if not lengths or min(lengths) < 4:
-        raise DataError("a null needs blocks of at least 4 TRs; hold out a longer test block")
-    shifts = draw_shifts(lengths, math.ceil(min_shift_s / tr_s - 1e-9), n, seed)
-    if shifts is None:
-        return "phase randomised", random_phases(lengths, n, seed)
-    turns = []
-    for length, by in zip(lengths, shifts.T, strict=True):
-        frequency = np.arange(length // 2 + 1)
-        turns.append(np.exp(-2j * np.pi * ((by[:, None] * frequency) % length) / length))
-    return "circular shift", turns
-
-
-def draw_shifts(lengths: Sequence[int], least: int, n: int, seed: int) -> NDArray[np.int64] | None:
-    """Circular shifts in TRs, [n, blocks], at least `least` either way; None with fewer than 40 distinct ones."""
-    legal = [np.arange(least, length - least + 1) for length in lengths]
-    distinct = math.prod(len(x) for x in legal)
-    if distinct < MIN_DISTINCT:
-        return None
-    if distinct <= n:
-        return np.array(list(product(*legal)), np.int64)
-    rng = np.random.default_rng(seed)
-    if len(legal) == 1:
-        return rng.choice(legal[0], n, replace=False)[:, None]
-    return np.stack([rng.choice(x, n) for x in legal], axis=1)
-
-
-def random_phases(lengths: Sequence[int], n: int, seed: int) -> list[Complex]:
-    """Random unit phases, [n, length // 2 + 1] a block; the mean keeps its sign and the Nyquist term stays real."""
-    rng = np.random.default_rng(seed)
-    turns = []
-    for length in lengths:
-        turn = np.exp(2j * np.pi * rng.random((n, length // 2 + 1)))
-        turn[:, 0] = 1
-        if length % 2 == 0:
-            turn[:, -1] = rng.choice([-1.0, 1.0], n)
-        turns.append(turn)
-    return turns
-
-
-def turned(x: Float, block: slice, turn: Complex) -> Real:
-    """One surrogate of a block: x[block] [t, ...] with its spectrum multiplied by `turn` [t // 2 + 1]."""
-    spectrum = np.fft.rfft(np.asarray(x[block], np.float64), axis=0)
-    spectrum *= turn.reshape(-1, *[1] * (x.ndim - 1))
-    return np.fft.irfft(spectrum, block.stop - block.start, axis=0)
+def _squares(x: Real, weight: Real, blocks: Sequence[slice], turns: Sequence[Complex]) -> Real:
+    """Weighted sums of squares of every surrogate, [n, V], one by one: those of random phases have no short cut."""
+    out = np.zeros((len(turns[0]), x.shape[1]))
+    for block, turn in zip(blocks, turns, strict=True):
+        for k, one in enumerate(turn):
+            out[k] += (weight[block] * np.square(turned(x, block, one))).sum(0)
+    return out
 
 
 def p_value(observed: float, null: Real) -> float:

@@ -10,12 +10,23 @@ import numpy as np
 
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.baselines import FOLDS, banded_ridge, fir_ridge, inner_folds
-from giblet.analysis.joined import Joined, Matrix, join, joined_cleaning, joined_codes, without_confounds
+from giblet.analysis.joined import (
+    Joined,
+    Matrix,
+    join,
+    joined_cleaning,
+    joined_codes,
+    joined_scanned,
+    scored_people,
+    without_confounds,
+)
 from giblet.analysis.scores import Mask
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
+from giblet.errors import DataError
 from giblet.model import Codes
 from giblet.model.hemodynamics import BASIS_STEP_S
+from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Progress, silent
 
 GROUP = "group"
@@ -30,8 +41,33 @@ def under_hrf(x: Matrix, joined: Joined, slice_time_ref: float) -> Matrix:
     """
     delays_tr = np.array([-1, 0, 1]) * BASIS_STEP_S / joined.tr_s
     kernels = [canonical_hrf(joined.tr_s, slice_time_ref=slice_time_ref - d) for d in delays_tr]
-    runs = [np.concatenate([convolve_hrf(x[run], k) for k in kernels], axis=1) for run in joined.runs]
-    return np.concatenate(runs).astype(np.float32)
+    return np.concatenate([by_run(x, k, joined) for k in kernels], axis=1).astype(np.float32)
+
+
+def by_run(x: Float, kernel: Float, joined: Joined) -> Float:
+    """Regressors [T, P] convolved with a kernel, each run for itself."""
+    return np.concatenate([convolve_hrf(x[run], kernel) for run in joined.runs])
+
+
+def require_scores(timelines: Sequence[Timeline], subjects: Sequence[str], gap: int) -> None:
+    """Refuse what could be trained, and then not be scored beside ridges: before it is trained.
+
+    Raises
+    ------
+    DataError
+        If of nobody enough test TRs were measured, or of somebody too few training TRs for the ridges' inner folds.
+    """
+    people, joined = scored_people(timelines, subjects), join(timelines)
+    if not people:
+        raise DataError(
+            f"of nobody {MIN_TRS_FOR_R} test TRs or more were measured, so nothing could be scored; give longer scans, "
+            "or another split (split.by, or a [split] table in study.toml)"
+        )
+    for s in people:
+        try:
+            _timing(joined, joined_scanned(timelines, s), gap)
+        except DataError as error:
+            raise DataError(f"{s}: {error}; or --exclude {s}") from None
 
 
 def ridge_predictions(

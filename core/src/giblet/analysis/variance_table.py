@@ -19,6 +19,7 @@ from giblet.analysis.joined import (
     joined_codes,
     joined_scanned,
     joined_scans,
+    scored_people,
     without_confounds,
 )
 from giblet.analysis.ridges import under_hrf
@@ -73,10 +74,9 @@ def _by_person(
 ) -> dict[str, Shares]:
     """People who were measured at the same TRs are fitted together; other TRs are neither fitted nor scored."""
     groups: dict[bytes, list[str]] = {}
-    measured = {s: joined_scanned(timelines, s) for s in subjects}
-    for s in subjects:
-        if measured[s][joined.test_trs].any():
-            groups.setdefault(measured[s].tobytes(), []).append(s)
+    measured = {s: joined_scanned(timelines, s) for s in scored_people(timelines, subjects)}
+    for s, trs in measured.items():
+        groups.setdefault(trs.tobytes(), []).append(s)
     out: dict[str, Shares] = {}
     for people in groups.values():
         scans = [joined_scans(timelines, s) for s in people]

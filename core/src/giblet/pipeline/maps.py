@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from giblet.analysis.bold import BoldScores, region_rows
 from giblet.analysis.ceilings import MIN_PEOPLE, group_ceiling, loo_isc
-from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans
+from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans, scored_people
 from giblet.analysis.ridges import GROUP
 from giblet.analysis.scores import pearson
 from giblet.model import Scans
@@ -48,10 +48,11 @@ def voxel_scores(inputs: Inputs, predicted: Scans) -> VoxelScores:
     assert inputs.brain is not None
     trs, back = join(inputs.timelines).test_trs, inputs.brain.from_space
     whole = [replace(t, scans=t.voxels) for t in inputs.timelines]
-    there = np.stack([joined_scanned(inputs.timelines, s)[trs] for s in inputs.subjects])
-    y = np.stack([joined_scans(whole, s)[trs] for s in inputs.subjects])
-    guess = np.stack([back(joined_predictions(predicted, s)[trs], s) for s in inputs.subjects])
-    people = {s: {"r": pearson(guess[i], y[i], there[i])} for i, s in enumerate(inputs.subjects)}
+    subjects = scored_people(inputs.timelines, inputs.subjects)
+    there = np.stack([joined_scanned(inputs.timelines, s)[trs] for s in subjects])
+    y = np.stack([joined_scans(whole, s)[trs] for s in subjects])
+    guess = np.stack([back(joined_predictions(predicted, s)[trs], s) for s in subjects])
+    people = {s: {"r": pearson(guess[i], y[i], there[i])} for i, s in enumerate(subjects)}
     mean_guess, mean_y = (x.sum(0, where=there[..., None]) / np.maximum(there.sum(0), 1)[:, None] for x in (guess, y))
     group = pearson(mean_guess, mean_y, np.asarray(there.any(0)))
     if len(y) < MIN_PEOPLE:

@@ -9,6 +9,7 @@ from typing import Any
 
 from giblet import stages
 from giblet.analysis.audio import find_recogniser
+from giblet.analysis.ridges import require_scores
 from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -67,7 +68,7 @@ def extract_study(
     ConfigError
         If a modality has no file, or the split is not possible.
     DataError
-        If stimulus and scans do not overlap or are too short to hold out a test block.
+        If stimulus and scans do not overlap, or are too short to hold out a test block or to be scored.
     """
     store = open_store(registry)
     given = dict(fitted or {})
@@ -90,6 +91,9 @@ def extract_study(
     bold_sd: dict[str, Scale] = {}
     if with_scans:
         brain_modality, timelines, bold_sd = add_scans(registry, study, runs, config, timelines, progress, fitted_brain)
+    if with_scans and not given:
+        people = dict.fromkeys(s for t in timelines for s in t.scans)
+        require_scores(timelines, list(people), 0 if config.plumbing else gap)
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]
     described = describe(study, runs, timelines, cuts, modalities, registry)
     described["notes"] += gap_notes(config) if with_scans else []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from giblet.analysis.nulls import MIN_DISTINCT
+from giblet.analysis.surrogates import MIN_DISTINCT
 
 Mask = NDArray[np.bool_]
 Int = NDArray[np.int64]

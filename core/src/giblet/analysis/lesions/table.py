@@ -15,7 +15,8 @@ from giblet.analysis.lesions.bootstrap import BLOCK_S, LEVEL, RESAMPLES, Draws, 
 from giblet.analysis.lesions.effects import Effects, measure_effects, null_effects
 from giblet.analysis.lesions.matching import Mask, RandomLesions, Space, random_lesions
 from giblet.analysis.lesions.reading import Lesions, NativeLoss
-from giblet.analysis.nulls import MIN_DISTINCT, p_value
+from giblet.analysis.nulls import p_value
+from giblet.analysis.surrogates import MIN_DISTINCT
 from giblet.types import Progress
 
 SOURCES = {"from_measured": "measured", "from_predicted": "noisy"}
