@@ -160,11 +160,25 @@ def test_a_loss_that_stays_at_its_constant_is_an_alarm():
         {"stage": "decoders", "validation": 0.9, "parts": {"video": 0.8, "text": 1.0}},
         {"stage": "decoders", "validation": 0.9, "parts": {"video": 1.3, "text": 1.0}},
     ]
-    trunk, text = verdict.alarms(rows)
+    nothing = {"fmri": FMRI | {"p": 0.2}, "text": {"loss": {"measured": 1.0}}}
+    trunk, text = verdict.alarms(rows, nothing)
     assert "(trunk)" in trunk
     assert "2.02" in trunk
     assert "(decoders, text)" in text
-    assert verdict.alarms([{**rows[0], "validation": 1.9}]) == []
+    assert verdict.alarms([{**rows[0], "validation": 1.9}], nothing) == []
+
+
+def test_nets_that_learned_nothing_are_no_alarm_where_the_closed_form_does_it():
+    rows = [
+        {"stage": "trunk", "validation": 2.1, "parts": {}},
+        {"stage": "front-end video", "validation": 1.0},
+        {"stage": "decoders 2", "validation": 0.9, "parts": {"video": 0.8, "text": 1.0}},
+    ]
+    read = {"text": {"loss": {"measured": 0.95}}}
+    (front_end,) = verdict.alarms(rows, {"fmri": FMRI} | read)
+    assert "(front-end video)" in front_end
+    alarmed = verdict.alarms(rows, {"fmri": FMRI | {"p": 0.2}} | read)
+    assert ["(trunk)" in line for line in alarmed] == [True, False]
 
 
 def test_the_trunk_of_a_real_study_stays_small():

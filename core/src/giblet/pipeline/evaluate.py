@@ -52,7 +52,7 @@ def evaluate(
         _write_scans(folder, inputs, predicted)
     metrics["warnings"] = [
         *verdict.warnings(metrics, {n.name: n.kind for n in nets}),
-        *verdict.alarms(folder.read_log()),
+        *verdict.alarms(folder.read_log(), metrics),
         *scores.notes,
         *model.middle.notes,
     ]
