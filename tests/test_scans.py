@@ -106,11 +106,42 @@ def test_predictions_are_rid_of_what_left_the_scan(folder):
     np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, "nobody").numpy(), drift, atol=1e-5)
 
 
+def cut_short(folder, stop):
+    """Person 1's scan ends early, and so do their confounds; the other's goes on."""
+    np.save(folder / "1.npy", np.load(folder / "1.npy")[:stop])
+    write(folder / CONFOUNDS.format(1), {k: x[:stop] for k, x in table_of(np.random.default_rng(1)).items()})
+
+
+def test_predictions_of_a_short_scan_are_cleaned_as_far_as_it_goes(folder):
+    """Drift over 25 volumes is not drift over the whole block, of which the others have more."""
+    stop = 285
+    cut_short(folder, stop)
+    t = inputs_of(folder).timelines[0]
+    x = np.random.default_rng(5).standard_normal((T, 3)).astype(np.float32)
+    rows, whole = slice(BLOCKS["test"][0], stop), slice(*BLOCKS["test"])
+    without = FmriMask().clean(x[rows], [slice(None)], TR_S, None)
+    np.testing.assert_allclose(joined_cleaning([t], "1")(x)[rows], without, atol=1e-5)
+    others = FmriMask().clean(x[whole], [slice(None)], TR_S, None)
+    for everybody in ("2", None):
+        np.testing.assert_allclose(joined_cleaning([t], everybody)(x)[whole], others, atol=1e-5)
+    wanted = FmriMask().clean(x[rows], [slice(None)], TR_S, columns(folder, 1)[rows])
+    np.testing.assert_allclose(cleaned(torch.from_numpy(x), t, "1").numpy()[rows], wanted, atol=1e-5)
+    assert np.abs(without - others[: stop - whole.start]).max() > 0.05
+
+
+def test_a_few_volumes_at_the_end_of_a_scan_are_not_used(folder):
+    """Cleaning would fit all of them."""
+    cut_short(folder, BLOCKS["test"][0] + 15)
+    t = inputs_of(folder).timelines[0]
+    assert not t.scanned["1"][slice(*BLOCKS["test"])].any()
+    assert t.scanned["2"][slice(*BLOCKS["test"])].all()
+    assert not t.scans["1"][slice(*BLOCKS["test"])].any()
+
+
 def test_a_short_scan_loses_its_confounds_as_far_as_it_goes(folder):
     """The prediction of a test block that breaks off is regressed over the volumes that the scan has."""
     stop = 285
-    np.save(folder / "1.npy", np.load(folder / "1.npy")[:stop])
-    write(folder / CONFOUNDS.format(1), {k: x[:stop] for k, x in table_of(np.random.default_rng(1)).items()})
+    cut_short(folder, stop)
     settings = {"fmri.high_pass_s": None, "fmri.detrend": False}
     t = inputs_of(folder, **settings).timelines[0]
     x = np.random.default_rng(5).standard_normal((T, 3)).astype(np.float32)

@@ -100,15 +100,15 @@ def _shares(t: Timeline, people: Sequence[str]) -> dict[str, Matrix]:
     return {s: np.where(n > 0, m / np.maximum(n, 1), 1 / len(people)).astype(np.float32) for s, m in there.items()}
 
 
-def joined_cleaning(timelines: Sequence[Timeline]) -> Callable[[Float], Float]:
-    """What takes out of columns [T, P] over all runs what cleaning took out of the BOLD of each block."""
+def joined_cleaning(timelines: Sequence[Timeline], subject: str | None = None) -> Callable[[Float], Float]:
+    """What takes out of columns [T, P] over all runs what cleaning took out of somebody's BOLD in each block."""
     starts = [r.start for r in join(timelines).runs]
 
     def clean(x: Float) -> Float:
         out = x.copy()
         for begin, t in zip(starts, timelines, strict=True):
-            for (start, stop), c in t.cleaning.items():
-                rows = slice(begin + start, begin + stop)
+            for block, c in t.cleaned_blocks(subject):
+                rows = slice(begin + block.start, begin + block.stop)
                 out[rows] = x[rows] - c.out @ (c.into @ x[rows])
         return out
 

@@ -93,7 +93,7 @@ def ridge_predictions(
     fewest, groups = FOLDS, list(_together(y, measured))
     steps = count()
     for rows in groups:
-        timing = _timing(joined, measured[rows[0]], gap)
+        timing = _timing(joined, measured[rows[0]], gap) | {"clean": joined_cleaning(timelines, rows[0])}
         fewest = min(fewest, timing["folds"])
         stacked = np.concatenate([y[n] for n in rows], axis=1)
         edges = np.cumsum([0, *(y[n].shape[1] for n in rows)])
@@ -121,7 +121,7 @@ def _designs(
     """Name, solver, features and settings of each linear model; components keep their sizes, drifts leave designs."""
     inputs, plain = joined_codes(codes.inputs), joined_codes(codes.summaries)
     hrf = {n: x if n in applied else under_hrf(x, joined, slice_time_ref) for n, x in inputs.items()}
-    shared: dict[str, Any] = {"clean": joined_cleaning(timelines), "pca": None, "undelayed": applied}
+    shared: dict[str, Any] = {"pca": None, "undelayed": applied}
     shared["n_lags"] = int(np.ceil(config.model.kernel_s / joined.tr_s)) + 1
     banded = shared | {"n_candidates": config.evaluate.banded_candidates, "seed": config.seed}
     return [

@@ -55,8 +55,7 @@ def variance_shares(
     inputs = {n: x for n, x in joined_codes(codes.inputs).items() if not is_constant(x[joined.train]).all()}
     if len(inputs) < 2:
         return {}, f"only one modality varies ({', '.join(inputs)}): there is nothing to divide its variance between"
-    clean = joined_cleaning(timelines)
-    bands = {n: clean(x if n in applied else under_hrf(x, joined, slice_time_ref)) for n, x in inputs.items()}
+    bands = {n: x if n in applied else under_hrf(x, joined, slice_time_ref) for n, x in inputs.items()}
     fit = {"n_candidates": config.evaluate.variance_candidates, "seed": config.seed, "progress": progress}
     try:
         return _by_person(timelines, bands, subjects, joined, 0 if config.plumbing else gap, fit), ""
@@ -82,8 +81,10 @@ def _by_person(
         scans = [joined_scans(timelines, s) for s in people]
         trs = _trs(joined, measured[people[0]], gap)
         edges = np.cumsum([0, *(y.shape[1] for y in scans)])
+        clean = joined_cleaning(timelines, people[0])
+        mine = {n: clean(x) for n, x in bands.items()}
         rid = partial(_without_confounds, timelines, dict(zip(people, pairwise(edges), strict=True)))
-        shares = _in_parts(bands, np.concatenate(scans, 1), rid, {**trs, **fit})
+        shares = _in_parts(mine, np.concatenate(scans, 1), rid, {**trs, **fit})
         out |= {s: _columns(shares, slice(a, b)) for s, a, b in zip(people, edges, edges[1:], strict=False)}
     return {s: out[s] for s in subjects if s in out}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +48,8 @@ class Timeline:
     """One run: its clock, its blocks, the aligned features of its stimulus, and the scans of those who were there.
 
     `scans[subject]` is cleaned BOLD [T, V], zero outside blocks; `scanned[subject]` [T] says which TRs were measured.
-    `cleaning[start, stop]` is what cleaning does to the volumes of a block: a prediction goes through it too.
+    `cleaning[start, stop]` is what cleaning does to the volumes of a block: a prediction goes through it too. Where a
+    scan ends inside a block, `ending[subject]` is from where to where it was measured, and what cleaning does to that.
     `nuisance[subject]` is what left their scan beside; `confounds[subject][start, stop]`, V [n, K], is what that took
     out of a block, and leaves predictions x for them as V V'x. Where the brain space is learned, `scans` are its units
     [T, U] and `voxels[subject]` [T, V] what they were made from.
@@ -61,9 +62,16 @@ class Timeline:
     scans: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     scanned: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     cleaning: Mapping[tuple[int, int], Cleaning] = field(default_factory=dict)
+    ending: Mapping[str, tuple[int, int, Cleaning]] = field(default_factory=dict)
     nuisance: Mapping[str, Nuisance] = field(default_factory=dict)
     confounds: Mapping[str, Mapping[tuple[int, int], NDArray[np.float32]]] = field(default_factory=dict)
     voxels: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def cleaned_blocks(self, subject: str | None) -> Iterator[tuple[slice, Cleaning]]:
+        """What cleaning does to each block of somebody's scan, or of a whole one (None)."""
+        start, stop, cut = self.ending.get(subject or "", (0, 0, None))
+        for (first, last), whole in self.cleaning.items():
+            yield (slice(start, stop), cut) if cut is not None and first == start else (slice(first, last), whole)
 
     def of(self, *labels: Label) -> list[Block]:
         """The blocks of these purposes, in time."""

@@ -83,9 +83,9 @@ def cleaned(x: Tensor, timeline: Timeline, subject: str) -> Tensor:
     BOLD without drifts and confounds is predicted by features without theirs.
     """
     out = x.clone()
-    for (start, stop), c in timeline.cleaning.items():
+    for rows, c in timeline.cleaned_blocks(subject):
         into, back = (torch.from_numpy(a).to(x.device) for a in (c.into, c.out))
-        out[start:stop] = x[start:stop] - back @ (into @ x[start:stop])
+        out[rows] = x[rows] - back @ (into @ x[rows])
     for (start, stop), basis in timeline.confounds.get(subject, {}).items():
         v = torch.from_numpy(basis).to(x.device)
         out[start:stop] = out[start:stop] - v @ (v.T @ out[start:stop])

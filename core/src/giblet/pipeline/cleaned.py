@@ -15,6 +15,7 @@ from giblet.brain import BrainModality
 from giblet.data.dataset import Timeline
 from giblet.data.scan_files import CleanScans, read_scans, write_scans
 from giblet.data.scratch import SLAB_BYTES
+from giblet.data.split import MIN_TRS
 from giblet.data.store import array_hash, digest, features_folder
 from giblet.data.study import Scan
 from giblet.errors import DataError
@@ -42,9 +43,10 @@ class Part:
 
     @classmethod
     def of(cls, scan: Scan, t: Timeline, aligned: Aligned, nuisance: Nuisance | None) -> Part:
-        """What of a scan lies in a block and is not censored."""
+        """What of a scan lies in a block and is not censored; a piece at its end may be too short to be cleaned."""
         measured = int(aligned.valid.sum())
-        bounds = sorted({(b.start, min(b.stop, measured)) for b in t.blocks if b.start < measured})
+        reached = {(b.start, min(b.stop, measured)) for b in t.blocks}
+        bounds = sorted((start, stop) for start, stop in reached if stop - start >= MIN_TRS)
         there = np.zeros(t.grid.n_trs, bool)
         for start, stop in bounds:
             there[start:stop] = True
@@ -57,6 +59,12 @@ class Part:
         """The training TRs that were measured."""
         trs = self.timeline.trs("train")
         return trs[self.there[trs]]
+
+    @property
+    def ending(self) -> slice | None:
+        """Where the scan ends inside a block: what of that was measured."""
+        whole = {(b.start, b.stop) for b in self.timeline.blocks}
+        return next((b for b in self.blocks if (b.start, b.stop) not in whole), None)
 
     def clean(self, brain: BrainModality, values: Array) -> NDArray[np.float32]:
         """Columns [T, n] cleaned block by block; 0 at TRs that cannot be used."""

@@ -20,6 +20,9 @@ from giblet.pipeline.spaces import AVERAGE, Raw, build_brain, into_space, measur
 from giblet.plugins import Registry
 from giblet.types import Nuisance, Progress
 
+Endings = dict[tuple[str, str], slice]
+"""By person and run: what was measured of the block that the scan ends in."""
+
 
 def add_scans(
     registry: Registry,
@@ -43,11 +46,11 @@ def add_scans(
     nuisances = read_nuisances(brain, [scan for scan, _ in placed])
     if new:
         brain = brain.fit(sources, [[b.trs for b in t.of("train")] for _, t in placed])
-    raw, sd = _cleaned(registry, brain, placed, nuisances, progress)
+    raw, sd, ending = _cleaned(registry, brain, placed, nuisances, progress)
     voxels, there = measured_voxels(brain, raw), {key: m for key, (_, m) in raw.items()}
     brain, raw = into_space(brain, raw, timelines, learn=new)
     left = {(s.subject, t.run): n for (s, t), n in zip(placed, nuisances, strict=True) if n is not None}
-    return brain, [_scanned(brain, t, raw, voxels, left, there) for t in timelines], sd
+    return brain, [_scanned(brain, t, raw, voxels, left, there, ending) for t in timelines], sd
 
 
 def _cleaned(
@@ -56,9 +59,10 @@ def _cleaned(
     placed: Sequence[tuple[Scan, Timeline]],
     nuisances: Sequence[Nuisance | None],
     progress: Progress,
-) -> tuple[Raw, dict[str, Scale]]:
-    """Everybody's clean scans and their SDs, a person at a time: the SD is that of all runs."""
+) -> tuple[Raw, dict[str, Scale], Endings]:
+    """Everybody's clean scans, their SDs, which are of all runs, and where scans end early; a person at a time."""
     made: Raw = {}
+    ending: Endings = {}
     sd: dict[str, Scale] = {}
     for subject in dict.fromkeys(scan.subject for scan, _ in placed):
         parts = []
@@ -69,8 +73,9 @@ def _cleaned(
         clean = clean_person(brain, registry.plugins[brain.name].version, parts)
         made |= {(subject, p.timeline.run): (y, p.there) for p, y in zip(parts, clean.runs, strict=True)}
         sd[subject] = clean.sd
+        ending |= {(subject, p.timeline.run): p.ending for p in parts if p.ending is not None}
         progress("scans", len(made), len(placed))
-    return {(scan.subject, t.run): made[scan.subject, t.run] for scan, t in placed}, sd
+    return {(scan.subject, t.run): made[scan.subject, t.run] for scan, t in placed}, sd, ending
 
 
 def _scanned(
@@ -80,8 +85,10 @@ def _scanned(
     voxels: Raw,
     left: Mapping[tuple[str, str], Nuisance],
     there: Mapping[tuple[str, str], NDArray[np.bool_]],
+    ending: Endings,
 ) -> Timeline:
     """A run with its scans, and what left them; `there` says where each person was measured."""
+    cut = {s: b for (s, run), b in ending.items() if run == t.run}
     nuisance = {s: n for (s, run), n in left.items() if run == t.run}
     confounds = {s: confound_bases(brain, t, n) for s, n in nuisance.items()}
     if brain.averages:
@@ -91,6 +98,7 @@ def _scanned(
         scans={s: y for (s, run), (y, _) in raw.items() if run == t.run},
         scanned={s: m for (s, run), (_, m) in raw.items() if run == t.run},
         cleaning=block_cleaning(brain, t),
+        ending={s: (b.start, b.stop, _cleaning(brain, t, b.stop - b.start)) for s, b in cut.items()},
         nuisance=nuisance,
         confounds=confounds,
         voxels={s: y for (s, run), (y, _) in voxels.items() if run == t.run},
@@ -99,6 +107,8 @@ def _scanned(
 
 def block_cleaning(brain: BrainModality, t: Timeline) -> dict[tuple[int, int], Cleaning]:
     """What the brain modality's cleaning does to each block: it is linear and uses no labels."""
-    sizes = {(b.start, b.stop): b.stop - b.start for b in t.blocks}
-    tr_s = float(t.grid.tr_s)
-    return {at: Cleaning.of(brain.clean(np.eye(n), [slice(0, n)], tr_s)) for at, n in sizes.items()}
+    return {(b.start, b.stop): _cleaning(brain, t, b.stop - b.start) for b in t.blocks}
+
+
+def _cleaning(brain: BrainModality, t: Timeline, n: int) -> Cleaning:
+    return Cleaning.of(brain.clean(np.eye(n), [slice(0, n)], float(t.grid.tr_s)))
