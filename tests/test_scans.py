@@ -13,6 +13,7 @@ from giblet import ConfigError, DataError, ScanFiles, load_study
 from giblet.analysis.joined import joined_cleaning, without_confounds
 from giblet.api.request import Request, registry_of_run
 from giblet.brain import BrainModality
+from giblet.data.table import FeatureTable
 from giblet.model.reading import cleaned
 from giblet.pipeline.decoding import reading_notes
 from giblet.pipeline.new_scan import as_the_runs, read_scan
@@ -333,3 +334,20 @@ def test_a_new_mat_file_holds_the_run_s_variable(folder):
 
 def test_a_kind_of_brain_that_knows_no_confounds_ignores_them(folder):
     assert BrainModality.nuisance(FmriMask(), load_study(folder).scans[0].source()) is None
+
+
+@pytest.mark.parametrize("film", [T, 270], ids=["as long as the scans", "shorter"])
+def test_modalities_learn_from_training_trs(folder, monkeypatch, film):
+    """Also where only the film's end, which extraction finds, says which those are."""
+    np.save(folder / "motion.npy", np.random.default_rng(0).standard_normal((film, 2)))
+    stated = (folder / "study.toml").read_text().splitlines()
+    (folder / "study.toml").write_text("\n".join(line for line in stated if line[:3] not in ("[sp", "1 =")))
+
+    def learn(self, sources, train):
+        return self.fitted(train=np.array([[trs.start, trs.stop] for part in train for trs in part]))
+
+    monkeypatch.setattr(FeatureTable, "fit", learn)
+    found = inputs_of(folder)
+    (t,) = found.timelines
+    assert t.grid.n_trs == film
+    assert found.modalities["motion"].state["train"].tolist() == [[b.start, b.stop] for b in t.of("train")]

@@ -71,7 +71,8 @@ class Modality(BaseModel, ABC):
     def fit(self, sources: Sequence[Source], train: Sequence[Sequence[slice]]) -> Self:
         """Learn what must be learned before extracting; `train[i]` lists the training TRs of `sources[i]` as slices.
 
-        Default: nothing. Return `self.fitted(name=array, ...)`; the state enters the cache key and the run's folder.
+        It lists none where no scan says which train: when features are extracted alone. Default: nothing.
+        Return `self.fitted(name=array, ...)`; the state enters the cache key and the run's folder.
         """
         return self
 

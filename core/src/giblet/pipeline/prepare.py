@@ -13,6 +13,7 @@ from giblet.analysis.ridges import require_scores
 from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
+from giblet.data.split import Split
 from giblet.data.store import open_store
 from giblet.data.study import Study
 from giblet.errors import ConfigError, DataError
@@ -74,14 +75,23 @@ def extract_study(
     given = dict(fitted or {})
     modalities = {k: m for k, m in given.items() if m.role == "stimulus"} or build_modalities(registry, study, config)
     runs = presentations(study, modalities)
-    with watched(progress):
-        if not given:
-            modalities = {k: m.fit([r.sources[k] for r in runs], [[]] * len(runs)) for k, m in modalities.items()}
-        features = _extract(registry, runs, modalities, config, progress)
-    grids, cuts = grids_of(study, runs, features)
     gap = gap_trs(study, modalities, config)
     with_scans = bool(study.scans) and brain
-    split = draw_split(study, config, grids, gap, films_of(runs)) if with_scans else {r.name: [] for r in runs}
+
+    def drawn(grids: Mapping[str, TRGrid]) -> Split:
+        return draw_split(study, config, grids, gap, films_of(runs)) if with_scans else {r.name: [] for r in runs}
+
+    with watched(progress):
+        if given:
+            features = _extract(registry, runs, modalities, config, progress)
+        else:
+            first = drawn(scan_grids(study, runs)) if with_scans else drawn({})
+            modalities, features = _learn(registry, runs, modalities, config, first, progress)
+    grids, cuts = grids_of(study, runs, features)
+    split = drawn(grids)
+    if not given and split != first:  # a film is shorter than its scans
+        with watched(progress):
+            modalities, features = _learn(registry, runs, modalities, config, split, progress)
     timelines = []
     for run in runs:
         aligned = {k: stages.align(registry, m, features[run.name, k], grids[run.name]) for k, m in modalities.items()}
@@ -100,6 +110,25 @@ def extract_study(
     return Inputs(
         registry, modalities, brain_modality, timelines, gap, _slice_time_ref(study), described, keys, bold_sd
     )
+
+
+def scan_grids(study: Study, runs: Sequence[Run]) -> dict[str, TRGrid]:
+    """Each run's clock over all of its scans, whose headers are all that is known of it before extraction."""
+    return {r.name: TRGrid(study.tr_s, max(s.n_volumes for s in r.scans), r.offset_s) for r in runs}
+
+
+def _learn(
+    registry: Registry,
+    runs: Sequence[Run],
+    modalities: Mapping[str, Modality],
+    config: RunConfig,
+    split: Split,
+    progress: Progress,
+) -> tuple[dict[str, Modality], dict[tuple[str, str], Features]]:
+    """Modalities fitted on the training TRs of a split, and the features that they extract."""
+    train = [[b.trs for b in split[r.name] if b.label == "train"] for r in runs]
+    fitted = {k: m.fit([r.sources[k] for r in runs], train) for k, m in modalities.items()}
+    return fitted, _extract(registry, runs, fitted, config, progress)
 
 
 def _extract(
@@ -139,8 +168,7 @@ def check_plan(study: Study, config: RunConfig, registry: Registry, *, brain: bo
     if config.evaluate.asr is not None:
         _require_recogniser(config.evaluate.asr, modalities)
     if brain:
-        grids = {r.name: TRGrid(study.tr_s, max(s.n_volumes for s in r.scans), r.offset_s) for r in runs}
-        draw_split(study, config, grids, gap_trs(study, modalities, config), films_of(runs))
+        draw_split(study, config, scan_grids(study, runs), gap_trs(study, modalities, config), films_of(runs))
 
 
 def _require_recogniser(asr: str, modalities: Mapping[str, Modality]) -> None:
