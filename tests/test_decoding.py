@@ -10,6 +10,7 @@ from giblet.analysis.smuggling import smuggling
 from giblet.config import ModelConfig
 from giblet.model import Autoencoder, Hemodynamics, RelativeLoss, constant_prediction, predict_scans
 from giblet.pipeline import verdict
+from giblet.pipeline.identify import identification
 from giblet.training.front_ends import training_parts
 from torch import nn
 
@@ -44,6 +45,30 @@ def test_reading_a_block_sees_nothing_outside_it(reader, world):
     before = reader.latent("measured", 0, block, "a")
     world.scans["a"][: block.start] = 99.0
     torch.testing.assert_close(reader.latent("measured", 0, block, "a"), before)
+
+
+def absent(reader, world):
+    """The same, but nothing of person b was measured in the test block."""
+    gone = world.scanned["b"] & (np.arange(260) < 210)
+    scans = world.scans | {"b": np.where(gone[:, None], world.scans["b"], 0)}
+    return replace(reader, timelines=[replace(world, scans=scans, scanned=world.scanned | {"b": gone})])
+
+
+def test_means_are_over_people_who_were_measured(reader, world):
+    alone = replace(reader, timelines=[replace(world, scans={"a": world.scans["a"]})])
+    without, block = absent(reader, world), world.of("test")[0]
+    torch.testing.assert_close(without.group_latent("measured", 0, block), reader.latent("measured", 0, block, "a"))
+    assert decoding_losses(without) == decoding_losses(alone)
+    assert identification(reader.nets[0], without) == identification(reader.nets[0], alone)
+    assert identification(reader.nets[0], without) != identification(reader.nets[0], reader)
+
+
+def test_a_permuted_scan_was_measured_where_its_volumes_were(reader, world):
+    block = world.of("test")[0]
+    late = world.scanned["b"] & ~((np.arange(260) >= 210) & (np.arange(260) < 220))
+    partly = replace(reader, timelines=[replace(world, scanned=world.scanned | {"b": late})])
+    assert np.flatnonzero(~partly.there("measured", 0, block, "b")).tolist() == list(range(10))
+    assert np.flatnonzero(~partly.there("permuted", 0, block, "b")).tolist() == list(range(25, 35))
 
 
 def test_every_condition_has_a_loss(reader):

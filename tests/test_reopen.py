@@ -298,9 +298,10 @@ def test_a_test_scan_is_decoded_as_the_run_decodes_it(run, study, tmp_path, caps
     scan = cut_scan(next(study.glob("sub-b*.nii")), tmp_path / "prüfung.nii", block.trs)
     z = reader.latent("measured", timeline, block, subject)
     again = reopen(run, Registry.discover())
-    y = read_scan(again, scan, subject, None)
+    y, valid = read_scan(again, scan, subject, None)
+    assert valid.all()
     np.testing.assert_allclose(y, reader.scan("measured", timeline, block, subject), atol=1e-4)
-    np.testing.assert_allclose(latent_of(again, y, subject), z, atol=1e-3)
+    np.testing.assert_allclose(latent_of(again, y, valid, subject), z, atol=1e-3)
 
     code, said, _ = call(capsys, "decode", run, scan, "--subject", subject, "--out", tmp_path / "out", "--json")
     assert code == 0
@@ -333,16 +334,16 @@ def test_somebody_new_is_read_by_everybodys_heads(run, again, study, tmp_path, c
     code, said, _ = call(capsys, "decode", run, scan, "--seconds", "12", "--out", tmp_path / "out")
     assert code == 0
     assert said.startswith(f"8 of {TRS} TRs of 1.5 s, read by the mean of everybody's heads")
-    y = read_scan(again, scan, None, None)
+    y, valid = read_scan(again, scan, None, None)
     np.testing.assert_allclose(y.std(0), 1, atol=1e-3)
     alone = replace(again, blueprint=replace(again.blueprint, voxels={"sub-x": 8}))
     with pytest.raises(ConfigError, match="cannot read somebody new"):
-        latent_of(alone, y, None)
+        latent_of(alone, y, valid, None)
 
 
 def test_decoders_read_the_scan_and_nothing_else(again, study):
-    y = read_scan(again, next(study.glob("sub-a*.nii")), None, None)
-    silent = latent_of(again, 0 * y, None)[50:200].std(0)
+    y, valid = read_scan(again, next(study.glob("sub-a*.nii")), None, None)
+    silent = latent_of(again, 0 * y, valid, None)[50:200].std(0)
     assert torch.equal(silent, torch.zeros_like(silent))
 
 

@@ -274,7 +274,9 @@ def test_a_new_scan_is_rid_of_its_confounds(folder):
     again = finished(confounds=True)
     files = as_the_runs(again, scan, "1", ScanFiles())
     assert files.confounds == folder / CONFOUNDS.format(2)
-    y = read_scan(again, scan, "1", None, files)
+    y, valid = read_scan(again, scan, "1", None, files)
+    assert np.flatnonzero(~valid).tolist() == [20], "what is censored is not read"
+    assert not y[20].any()
     spike = np.eye(T)[:, 20:21]
     x = np.concatenate([columns(folder, 2) * (1 - spike), spike], axis=1)
     np.testing.assert_allclose(y, FmriMask().clean(np.load(scan), [slice(None)], TR_S, x), atol=1e-5)
@@ -298,7 +300,7 @@ def test_a_new_scan_loses_the_columns_that_the_run_s_lost(folder):
     same, apart = (finished(("csf",), other, confounds=True) for other in (("csf",), ("white_matter",)))
     files = as_the_runs(same, scan, None, own)
     assert files.confound_columns == ("csf",)
-    y = read_scan(same, scan, "1", None, files)
+    y, _ = read_scan(same, scan, "1", None, files)
     wanted = FmriMask().clean(np.load(scan), [slice(None)], TR_S, columns(folder, 2)[:, :1])
     np.testing.assert_allclose(y, wanted, atol=1e-5)
     assert as_the_runs(apart, scan, "2", own).confound_columns == ("white_matter",)

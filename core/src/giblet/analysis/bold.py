@@ -14,12 +14,12 @@ from giblet.analysis.bootstrap import bootstrap, interval, pieces
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import (
     Joined,
-    Matrix,
     join,
     joined_codes,
     joined_predictions,
     joined_scanned,
     joined_scans,
+    mean_of_present,
     scored_people,
 )
 from giblet.analysis.lag import Lag, scan_lag
@@ -75,8 +75,8 @@ def score_bold(
     guess = {s: joined_predictions(predicted, s) for s in subjects}
     valid = {s: joined_scanned(timelines, s) for s in subjects}
     if _comparable(y):
-        y[GROUP], valid[GROUP] = _mean_of_present(y, valid, subjects)
-        guess[GROUP], _ = _mean_of_present(guess, valid, subjects)
+        y[GROUP], valid[GROUP] = mean_of_present(y, valid, subjects)
+        guess[GROUP], _ = mean_of_present(guess, valid, subjects)
     inner_gap = 0 if config.plumbing else gap
     timing = (inner_gap, slice_time_ref, applied)
     ridges, fold_notes = ridge_predictions(timelines, codes, y, valid, config, *timing, progress)
@@ -96,13 +96,6 @@ def score_bold(
 def _untested(people: Sequence[str]) -> list[str]:
     who = ", ".join(people)
     return [f"not scored, for fewer than {MIN_TRS_FOR_R} of their test TRs were measured: {who}"] if people else []
-
-
-def _mean_of_present(rows: Mapping[str, Matrix], valid: Mapping[str, Mask], who: Sequence[str]) -> tuple[Matrix, Mask]:
-    """Mean [T, V] over those who were measured at each TR, and where anybody was [T]."""
-    there = np.stack([valid[s] for s in who])
-    total = sum(rows[s] * valid[s][:, None] for s in who)
-    return np.asarray(total / np.maximum(there.sum(0), 1)[:, None], np.float32), np.asarray(there.any(0))
 
 
 def _comparable(y: Mapping[str, Float]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,20 +61,25 @@ class Reader:
             clean = self.predicted[timeline][subject][block.trs]
             return np.asarray(clean + NOISE_POWER[condition] ** 0.5 * (noisy - clean), np.float32)
         y = t.scans[subject][block.trs]
-        return y if condition == "measured" else np.roll(y, len(y) // 2, axis=0)
+        return _permuted(y) if condition == "permuted" else y
 
     def latent(self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0) -> Tensor:
         """What is read from such a scan, [T, D], for the model's `rebuild`."""
-        y = self.scan(condition, timeline, block, subject, draw)
-        return read_block(self.model, y, self.timelines[timeline].scanned[subject][block.trs], subject)
+        y, there = self.scan(condition, timeline, block, subject, draw), self.there(condition, timeline, block, subject)
+        return read_block(self.model, y, there, subject)
+
+    def there(self, condition: str, timeline: int, block: Block, subject: str) -> NDArray[np.bool_]:
+        """Which TRs of such a scan were measured, [T]."""
+        measured = self.timelines[timeline].scanned[subject][block.trs]
+        return _permuted(measured) if condition == "permuted" else measured
 
     def places(self) -> list[tuple[int, Block]]:
         """Every test block with the number of its run."""
         return [(i, b) for i, t in enumerate(self.timelines) for b in t.of("test")]
 
     def group_latent(self, condition: str, timeline: int, block: Block) -> Tensor:
-        """The mean over people of what is read from their scans, [T, D]."""
-        people = sorted(self.timelines[timeline].scans)
+        """The mean, over people who were measured there, of what is read from their scans, [T, D]."""
+        people = self.timelines[timeline].measured(block)
         return torch.stack([self.latent(condition, timeline, block, s) for s in people]).mean(0)
 
     def losses_of(self, z: Tensor, timeline: int, block: Block) -> dict[str, NDArray[np.float64]]:
@@ -100,12 +106,17 @@ class Reader:
         return np.concatenate(parts)
 
 
+def _permuted(x: NDArray[Any]) -> NDArray[Any]:
+    """A block half of itself later."""
+    return np.roll(x, len(x) // 2, axis=0)
+
+
 def decoding_losses(reader: Reader, progress: Progress = silent) -> dict[str, dict[str, float]]:
     """Mean relative test loss of each modality under each condition, over people: `{modality: {condition: loss}}`."""
     sums: dict[str, dict[str, list[float]]] = {
         n.name: {c: [] for c in CONDITIONS} for n in reader.nets if n.name in reader.model.outputs
     }
-    everybody = [(i, block, s) for i, block in reader.places() for s in sorted(reader.timelines[i].scans)]
+    everybody = [(i, block, s) for i, block in reader.places() for s in reader.timelines[i].measured(block)]
     for done, (i, block, subject) in enumerate(everybody):
         progress("decode test blocks", done, len(everybody))
         for condition in CONDITIONS:

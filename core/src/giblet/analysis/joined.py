@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -73,6 +73,15 @@ def scored_people(timelines: Sequence[Timeline], subjects: Sequence[str]) -> lis
     """The people of whom enough test TRs were measured for a correlation."""
     trs = join(timelines).test_trs
     return [s for s in subjects if joined_scanned(timelines, s)[trs].sum() >= MIN_TRS_FOR_R]
+
+
+def mean_of_present(
+    rows: Mapping[str, Matrix], valid: Mapping[str, NDArray[np.bool_]], who: Sequence[str]
+) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Mean [T, V] over those who were measured at each TR, and where anybody was [T]."""
+    there = np.stack([valid[s] for s in who])
+    total = sum(rows[s] * valid[s][:, None] for s in who)
+    return np.asarray(total / np.maximum(there.sum(0), 1)[:, None], np.float32), np.asarray(there.any(0))
 
 
 def without_confounds(timelines: Sequence[Timeline], people: Sequence[str], x: Float) -> Float:

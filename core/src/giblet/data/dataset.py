@@ -73,6 +73,10 @@ class Timeline:
         for (first, last), whole in self.cleaning.items():
             yield (slice(start, stop), cut) if cut is not None and first == start else (slice(first, last), whole)
 
+    def measured(self, block: Block) -> list[str]:
+        """The people of whom anything was measured in a block."""
+        return [s for s in sorted(self.scans) if self.scanned[s][block.trs].any()]
+
     def of(self, *labels: Label) -> list[Block]:
         """The blocks of these purposes, in time."""
         return [b for b in self.blocks if b.label in labels]

@@ -9,6 +9,7 @@ import torch
 
 from giblet.analysis.decode import Reader
 from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each
+from giblet.analysis.joined import mean_of_present
 from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, tr_texts
 from giblet.analysis.scores import Mask
 from giblet.data.split import Block
@@ -85,8 +86,8 @@ def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> Arr
 
 
 def _people(n: ModalityNets, reader: Reader, target: Float, blocks: list[slice], exclude: Mask) -> dict[str, Any]:
-    """Mean over the people who were scanned in all test blocks, and its interval over people and clips."""
-    scanned = [set(reader.timelines[i].scans) for i, _ in reader.places()]
+    """Mean over the people who were measured in all test blocks, and its interval over people and clips."""
+    scanned = [set(reader.timelines[i].measured(block)) for i, block in reader.places()]
     people = sorted(set.intersection(*scanned))
     if not people:
         return {"n": 0}
@@ -116,12 +117,17 @@ def _by_encoding(n: ModalityNets, reader: Reader, blocks: list[slice], exclude: 
 
 
 def _mean_scans(n: ModalityNets, reader: Reader, run: int, block: Block) -> tuple[Array, Array] | None:
-    """Mean over people of the scans of a block and of what a modality alone predicts for it, [T, V] each."""
+    """Of a block, what was measured and what a modality alone predicts for it, [T, V] each.
+
+    Both are means over those who were measured at a TR.
+    """
     t, model = reader.timelines[run], reader.model
     if len({y.shape for y in t.scans.values()}) != 1:
         return None
     with torch.no_grad():
         drive = run_drive(model, reader.codes, run, [other for other in model.names if other != n.name])
-        each = [(k, person_drive(model, drive, t, k)) for k, s in enumerate(model.subjects) if s in t.scans]
-        guess = torch.stack([model.brain(d[block.trs].unsqueeze(0), k)[0] for k, d in each]).mean(0).numpy()
-    return np.mean([y[block.trs] for y in t.scans.values()], axis=0), guess
+        here = {s: model.subjects.index(s) for s in t.measured(block)}
+        drives = {s: person_drive(model, drive, t, k)[block.trs] for s, k in here.items()}
+        guess = {s: model.brain(d.unsqueeze(0), here[s])[0].numpy() for s, d in drives.items()}
+    y, there = ({s: table[s][block.trs] for s in here} for table in (t.scans, t.scanned))
+    return mean_of_present(y, there, list(here))[0], mean_of_present(guess, there, list(here))[0]

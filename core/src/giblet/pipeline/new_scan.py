@@ -26,10 +26,11 @@ SAME_TR_S = Fraction(1, 1000)
 
 def read_scan(
     again: Reopened, scan: Path, subject: str | None, tr_s: Fraction | None, files: ScanFiles = ALONE
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """A scan [T, V], cleaned as one block with the run's settings, in SDs of the person's training scans.
 
-    Somebody new has none: then in SDs of this scan. Where the run's scans were cleaned of confounds, this one is too.
+    Beside it, which of its TRs [T] can be used: those that are censored are 0. Somebody new has no training scans: then
+    it is in SDs of this one. Where the run's scans were cleaned of confounds, this one is too.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def read_scan(
     confounds, censored = (None, None) if nuisance is None else regressors(nuisance, grid.n_trs)
     y = again.brain.clean(values[:, 0], [slice(0, grid.n_trs)], float(grid.tr_s), confounds).astype(np.float32)
     known = None if subject is None else again.bold_sd.get(subject)
-    used = y if censored is None else y[~censored]
-    return again.brain.to_space(scaled(y, used.std(0) if known is None else known), subject)
+    used = np.ones(len(y), bool) if censored is None else ~censored
+    y = again.brain.to_space(scaled(y, y[used].std(0) if known is None else known), subject)
+    return y * used[:, None], used
 
 
 def as_the_runs(again: Reopened, scan: Path, subject: str | None, files: ScanFiles) -> ScanFiles:

@@ -66,7 +66,8 @@ def _place_losses(
     lesions: Lesions, loss: CodeLoss, place: Place, people: Sequence[str], masks: Mask
 ) -> dict[str, tuple[Real, Real]]:
     """Of each modality: the loss of everybody's mean latent [R, T], and its change per person [R, S, T]."""
-    here = [s for s in people if s in lesions.reader.timelines[place[0]].scans]
+    measured = lesions.reader.timelines[place[0]].measured(place[1])
+    here = [s for s in people if s in measured]
     found: dict[str, list[tuple[Real, Real]]] = {name: [] for name in loss.names}
     for draw in range(lesions.draws):
         each = torch.stack([lesions.latents(place, s, masks, draw) for s in here])

@@ -41,8 +41,8 @@ class Lesions:
 
     @cached_property
     def people(self) -> list[str]:
-        """Everybody who saw a test block."""
-        seen = {s for i, _ in self.reader.places() for s in self.reader.timelines[i].scans}
+        """Everybody who was measured in a test block."""
+        seen = {s for i, block in self.reader.places() for s in self.reader.timelines[i].measured(block)}
         return [s for s in self.reader.model.subjects if s in seen]
 
     def latents(self, place: Place, person: str, masks: Mask, draw: int) -> Tensor:
@@ -50,7 +50,7 @@ class Lesions:
         i, block = place
         who = self.reader.model.subjects.index(person)
         y = torch.tensor(self.reader.scan(self.condition, i, block, person, draw))  # a copy: scans are read-only
-        valid = torch.from_numpy(self.reader.timelines[i].scanned[person][block.trs])
+        valid = torch.from_numpy(self.reader.there(self.condition, i, block, person))
         parts = []
         with torch.no_grad():
             units = self.units.read(y)
@@ -60,8 +60,8 @@ class Lesions:
         return torch.cat(parts)
 
     def mean_latents(self, place: Place, masks: Mask, draw: int) -> Tensor:
-        """The mean over people of the latents under each lesion, [L, T, D]."""
-        here = sorted(self.reader.timelines[place[0]].scans)
+        """The mean, over people who were measured there, of the latents under each lesion, [L, T, D]."""
+        here = self.reader.timelines[place[0]].measured(place[1])
         total = self.latents(place, here[0], masks, draw)
         for person in here[1:]:
             total += self.latents(place, person, masks, draw)
