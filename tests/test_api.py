@@ -24,7 +24,7 @@ from giblet.errors import ConfigError, DataError, GibletError, PluginError
 from giblet.pipeline.lesion import Options
 from giblet.pipeline.lesion_target import Wanted
 from giblet.pipeline.overwriting import WRITTEN
-from giblet.pipeline.results import results_folder
+from giblet.pipeline.results import require_own, results_folder
 from giblet.types import TEMPORAL_MODULES, positive_seconds, seconds
 
 ROOT = Path(__file__).parent.parent
@@ -336,13 +336,42 @@ def test_results_are_whole_or_not_there(tmp_path):
             (folder / "video").mkdir()
             (folder / "video" / content).write_text(content)
             (folder / "told.json").write_text(content)
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*")) == ["told.json", "video", "video/second"]
+    held = [".written.json", "told.json", "video", "video/second"]
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*")) == held
     with pytest.raises(ValueError, match="x"), results_folder(out, "told.json") as folder:
         raise ValueError("x")
     assert (out / "told.json").read_text() == "second"
     (out / "told.json").unlink()
     with pytest.raises(ConfigError, match="is not empty"), results_folder(out, "told.json"):
         pass
+
+
+def test_only_results_make_room_for_results(tmp_path):
+    """What a person put into a folder of results is theirs, also where it stands among them."""
+    out = tmp_path / "out"
+    for names in (["video/film.mp4", "text/a.tsv", "audio/b.wav"], ["video/film.mp4", "picture.png"]):
+        with results_folder(out, "told.json") as folder:
+            for name in [*names, "told.json"]:
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(str(names))
+        for own in ("video/figure.png", "text/notes.txt"):
+            (out / own).parent.mkdir(exist_ok=True)
+            (out / own).write_text("mine")
+    there = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    own = {"video/figure.png", "text/notes.txt"}
+    assert there == own | {".written.json", "told.json", "video/film.mp4", "picture.png"}
+    assert {(out / name).read_text() for name in own} == {"mine"}
+    assert not (out / "audio").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(GibletError, match=r"cannot write to .*; give another folder"):
+        require_own(tmp_path / "file" / "deeper" / "out", "told.json")
+    with pytest.raises(ConfigError, match="is a file"):
+        require_own(tmp_path / "file", "told.json")
+    require_own(tmp_path / "new" / "out", "told.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 # A damaged run

@@ -11,6 +11,7 @@ import pytest
 from giblet import DataError, seconds
 from giblet.data.bold import check_scan, check_subjects, inspect_bold, require_sound, scan_problems, slabs
 from giblet.data.study import Scan
+from giblet.media import read_on_grid
 from giblet.types import ALONE
 
 RNG = np.random.default_rng(0)
@@ -171,6 +172,15 @@ def test_truncated_files_are_named(tmp_path, packed):
     path.write_bytes(raw[: len(raw) // 2])
     with pytest.raises(DataError, match=r"subject s7: .*breaks off: its header promises 12 volumes"):
         check_scan(path, "s7")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_mask_is_named(tmp_path, packed):
+    path = tmp_path / ("m.nii.gz" if packed else "m.nii")
+    nib.save(nib.Nifti1Image(RNG.normal(size=(20, 20, 20)).astype(np.float32), np.eye(4)), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"breaks off: its header promises 20 x 20 x 20 voxels .*copy it"):
+        read_on_grid(path, (20, 20, 20), np.eye(4), "the mask")
 
 
 def table(tmp_path, name, values):

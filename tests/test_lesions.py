@@ -1,7 +1,10 @@
 """Lesions: known answers of a brain in which one slab of voxels carries one modality, and laws of the statistics."""
 
+import gzip
 import json
+import shutil
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel
@@ -32,6 +35,7 @@ from giblet.analysis.lesions import (
     two_sided_p,
 )
 from giblet.analysis.lesions.effects import _influences
+from giblet.analysis.lesions.table import NATIVE_TRS
 from giblet.analysis.nulls import p_value
 from giblet.cli import main
 from giblet.config import ModelConfig, RunConfig
@@ -356,6 +360,14 @@ def test_the_table_finds_what_carries_what(table, source):
     assert table["matching"]["sight"]["n"] == 40
 
 
+def test_every_figure_of_a_row_is_a_mean_over_the_draws(table, toy):
+    lesions = Lesions(toy, Voxels(V), Ablation(), "measured", 2)
+    masks, loss = np.stack([NOTHING, SIGHT]), NativeLoss(toy, NATIVE_TRS)
+    each = [loss.mean([lesions.mean_latents(p, masks, draw) for p in toy.places()])["sight"][1] for draw in range(2)]
+    assert each[0] != pytest.approx(each[1], rel=1e-3)
+    assert table["regions"]["sight"]["sight"]["from_measured"]["lesion"] == pytest.approx(np.mean(each))
+
+
 @pytest.mark.parametrize("source", ["from_measured", "from_predicted"])
 def test_interactions_exclude_zero_where_there_is_one(table, source):
     rows = {tuple(r["regions"]): r for r in table["interactions"][source]}
@@ -623,6 +635,21 @@ def test_a_run_finds_which_region_carries_what(run):
         effects = {region: row[kind]["from_measured"]["code_effect"] for region, row in regions.items()}
         assert regions[own][kind]["from_measured"]["code_interval"][0] > 0
         assert all(effects[own] > 2 * abs(e) for region, e in effects.items() if region != own)
+
+
+@pytest.mark.slow
+def test_an_atlas_that_breaks_off_is_named_before_training(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("GIBLET_CACHE", str(run.parent / "cache"))
+    study = Path(shutil.copytree(run.parent, tmp_path / "study", ignore=shutil.ignore_patterns("run", "cache")))
+    packed = gzip.compress((study / "atlas.nii").read_bytes(), compresslevel=0)
+    (study / "atlas.nii.gz").write_bytes(packed[:-20])
+    (study / "study.toml").write_text((study / "study.toml").read_text().replace("atlas.nii", "atlas.nii.gz"))
+    with pytest.raises(SystemExit) as stop:
+        main(["run", str(study), "-o", "text.weights=minilm", "--out", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("giblet: ")]
+    assert "atlas.nii.gz breaks off" in line
+    assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 @pytest.mark.slow

@@ -285,6 +285,14 @@ def test_a_new_scan_is_rid_of_its_confounds(folder):
         read_scan(again, scan, "1", None, files)
 
 
+@pytest.mark.parametrize(("value", "said"), [(100.0, "constant"), (np.nan, "NaN")])
+def test_a_scan_without_anything_in_it_is_not_read(folder, value, said):
+    np.save(folder / "2.npy", np.full((T, V), value))
+    again, files = finished(confounds=True), ScanFiles(confounds=folder / CONFOUNDS.format(2))
+    with pytest.raises(DataError, match=rf"2\.npy cannot be read back: .*{said}"):
+        read_scan(again, folder / "2.npy", "1", None, files)
+
+
 def test_a_new_scan_needs_confounds_where_the_run_had_them(folder):
     with pytest.raises(DataError, match=r"cleaned of confounds, .* has none beside it; give --confounds FILE"):
         as_the_runs(finished(confounds=True), folder / "2.npy", None, ScanFiles())

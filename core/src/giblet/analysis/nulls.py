@@ -97,15 +97,15 @@ def _surrogate_maps(
 ) -> Real:
     """R of every surrogate of x and voxel, [n, V], over the TRs of y that are there, by products of spectra."""
     varies = ~(is_constant(x) | is_constant(y, there))
-    x = np.asarray(x, np.float64) - np.asarray(x, np.float64).mean(0)
+    centred = np.asarray(x - np.asarray(x, np.float64).mean(0), np.float64)
     weight = there[:, None].astype(np.float64)
     target = (y - np.asarray(y[there], np.float64).mean(0)) * weight
-    product = _products(x, target, blocks, turns)
+    product = _products(centred, target, blocks, turns)
     if there.all():  # a turn changes neither mean nor variance
-        squares = np.square(x).sum(0)
+        squares = np.square(centred).sum(0)
     else:
-        mean = _products(x, weight, blocks, turns) / there.sum()
-        square = _products(x**2, weight, blocks, turns) if shifted else _squares(x, weight, blocks, turns)
+        mean = _products(centred, weight, blocks, turns) / there.sum()
+        square = _products(centred**2, weight, blocks, turns) if shifted else _squares(centred, weight, blocks, turns)
         squares = np.maximum(square - there.sum() * mean**2, 0)
     scale = np.sqrt(squares * np.square(target).sum(0))
     known = varies & (scale > 0)

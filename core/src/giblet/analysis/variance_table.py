@@ -74,8 +74,8 @@ def _by_person(
     """People who were measured at the same TRs are fitted together; other TRs are neither fitted nor scored."""
     groups: dict[bytes, list[str]] = {}
     measured = {s: joined_scanned(timelines, s) for s in scored_people(timelines, subjects)}
-    for s, trs in measured.items():
-        groups.setdefault(trs.tobytes(), []).append(s)
+    for s, there in measured.items():
+        groups.setdefault(there.tobytes(), []).append(s)
     out: dict[str, Shares] = {}
     for people in groups.values():
         scans = [joined_scans(timelines, s) for s in people]

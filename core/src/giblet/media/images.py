@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,18 @@ def volume_slabs(
     start, stop, _ = part.indices(image.shape[3])
     step = max(1, limit // (8 * max(1, int(np.prod(image.shape[:3])))))
     for first in range(start, stop, step):
-        try:
-            yield first, np.asanyarray(image.dataobj[..., first : min(first + step, stop)])
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            said = f"its header promises {image.shape[3]} volumes, but the data end near volume {first}"
-            raise DataError(f"{path} breaks off: {said} ({' '.join(str(error).split())}); copy it again") from None
+        with _whole(path, f"its header promises {image.shape[3]} volumes, but the data end near volume {first}"):
+            slab = np.asanyarray(image.dataobj[..., first : min(first + step, stop)])
+        yield first, slab
+
+
+@contextmanager
+def _whole(path: Path, said: str) -> Iterator[None]:
+    """Say what is the matter with a file whose data are fewer than its header says, or damaged."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} breaks off: {said} ({' '.join(str(error).split())}); copy it again") from None
 
 
 def off_grid(image: Any, shape: tuple[int, ...], affine: Float) -> str | None:
@@ -81,10 +89,11 @@ def read_on_grid(path: Path, shape: tuple[int, ...], affine: Float, what: str) -
     Raises
     ------
     DataError
-        If it cannot be read, or is on another grid.
+        If it cannot be read, breaks off, or is on another grid.
     """
     image = open_image(path, 3)
     if difference := off_grid(image, shape, affine):
         advice = 'resample it (nilearn.image.resample_to_img, interpolation="nearest")'
         raise DataError(f"{what} {path} is not on the grid of the scans: {difference}; {advice}")
-    return np.asanyarray(image.dataobj).reshape(shape)
+    with _whole(path, f"its header promises {size(shape)} voxels"):
+        return np.asanyarray(image.dataobj).reshape(shape)

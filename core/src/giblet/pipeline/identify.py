@@ -129,5 +129,5 @@ def _mean_scans(n: ModalityNets, reader: Reader, run: int, block: Block) -> tupl
         here = {s: model.subjects.index(s) for s in t.measured(block)}
         drives = {s: person_drive(model, drive, t, k)[block.trs] for s, k in here.items()}
         guess = {s: model.brain(d.unsqueeze(0), here[s])[0].numpy() for s, d in drives.items()}
-    y, there = ({s: table[s][block.trs] for s in here} for table in (t.scans, t.scanned))
+    y, there = {s: t.scans[s][block.trs] for s in here}, {s: t.scanned[s][block.trs] for s in here}
     return mean_of_present(y, there, list(here))[0], mean_of_present(guess, there, list(here))[0]

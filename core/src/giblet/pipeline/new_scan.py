@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from giblet import stages
 from giblet.data.bids_tree import Image
+from giblet.data.bold import scan_problems
 from giblet.data.naming import entities_of
 from giblet.data.scan_header import inspect_bold, is_table
 from giblet.data.split import MIN_TRS
@@ -38,7 +39,7 @@ def read_scan(
         If the run has no such subject.
     DataError
         If the scan is not in the space of the run's, has another TR, is too short to be cleaned, or its confounds are
-        missing.
+        missing, or it is constant or broken.
     """
     if subject is not None and subject not in again.subjects:
         raise ConfigError(
@@ -46,6 +47,8 @@ def read_scan(
             "leave it out for somebody new"
         )
     n_volumes = _require_clock(again, scan, tr_s, files)
+    if problems := scan_problems(scan, files):
+        raise DataError(f"{scan} cannot be read back: {'; '.join(problems)}; give a scan that was measured")
     source = Source(scan, subject=subject, scan=files)
     nuisance = nuisance_of(again.brain, source, n_volumes)
     features = stages.extract(again.registry, again.brain, source)

@@ -21,6 +21,7 @@ from giblet.modality import Modality
 from giblet.pipeline.cleaned import Scale
 from giblet.pipeline.describe import describe
 from giblet.pipeline.presentations import Run, films_of, grids_of, presentations
+from giblet.pipeline.regions import read_regions
 from giblet.pipeline.scans import add_scans
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
@@ -101,7 +102,8 @@ def extract_study(
     bold_sd: dict[str, Scale] = {}
     if with_scans:
         brain_modality, timelines, bold_sd = add_scans(registry, study, runs, config, timelines, progress, fitted_brain)
-    if with_scans and not given:
+    if brain_modality is not None and not given:
+        read_regions(study.atlas, study.labels, brain_modality)  # what is wrong with them is said before training
         people = dict.fromkeys(s for t in timelines for s in t.scans)
         require_scores(timelines, list(people), 0 if config.plumbing else gap)
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]

@@ -137,13 +137,17 @@ def shares(modalities: int) -> Iterator[Real]:
 
 def turn(candidate: Candidate, design: Design) -> Turned:
     """Features whose mean square in a row is 1 in all, turned to their principal axes."""
-    weight, tiny = np.sqrt(candidate.weight), np.finfo(float).tiny
-    inner = weight[:, None] * design.xx[candidate.columns, candidate.columns] * weight
+    used = np.flatnonzero(candidate.weight)
+    weight, tiny = np.sqrt(candidate.weight[used]), np.finfo(float).tiny
+    at = candidate.columns.start + used
+    inner = weight[:, None] * design.xx[np.ix_(at, at)] * weight
     size = np.sqrt(max(float(np.trace(inner)) / max(design.n, 1), tiny))
     with one_thread():
         values, axes = np.linalg.eigh(inner / size**2)
     there = values > LEAST_AXIS * max(float(values[-1]), tiny)
-    return Turned((weight[:, None] * axes[:, there] / size).astype(np.float32), values[there])
+    into = np.zeros((len(candidate.weight), there.sum()), np.float32)
+    into[used] = weight[:, None] * axes[:, there] / size
+    return Turned(into, values[there])
 
 
 def log_evidence(turned: Turned, columns: slice, sums: Sums) -> Real:

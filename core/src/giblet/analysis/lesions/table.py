@@ -112,8 +112,7 @@ def _test(lesions: Lesions, masks: Mask, matched: Sequence[RandomLesions], plan:
     ablated = plan.ablated(masks)
     effects = measure_effects(lesions, ablated, progress)
     with_intact = np.concatenate([np.zeros((1, ablated.shape[1]), bool), ablated])
-    latents = [lesions.mean_latents(place, with_intact, 0) for place in lesions.reader.places()]
-    native = NativeLoss(lesions.reader, NATIVE_TRS).mean(latents)
+    native = _native(lesions, with_intact)
     trs = len(next(iter(effects.values())).present)
     tr_s = float(lesions.reader.timelines[0].grid.tr_s)
     draws = Draws.of(len(lesions.people), trs, tr_s, plan.ablation.seed)
@@ -123,6 +122,13 @@ def _test(lesions: Lesions, masks: Mask, matched: Sequence[RandomLesions], plan:
         {m: draws.means(e) for m, e in effects.items()},
         [null_effects(lesions, plan.ablated(m.masks), progress) for m in matched],
     )
+
+
+def _native(lesions: Lesions, masks: Mask) -> dict[str, Real]:
+    """Each modality's own loss under each lesion, [L], mean over draws."""
+    loss, places = NativeLoss(lesions.reader, NATIVE_TRS), lesions.reader.places()
+    every = [loss.mean([lesions.mean_latents(p, masks, draw) for p in places]) for draw in range(lesions.draws)]
+    return {m: np.mean([one[m] for one in every], 0) for m in every[0]}
 
 
 def _rows(tested: Mapping[str, Tested], k: int, plan: Plan) -> dict[str, dict[str, Any]]:
