@@ -251,10 +251,38 @@ def test_another_film_from_an_offset_and_what_it_lacks(run, tmp_path, capsys):
     assert code == 0
     assert said.startswith("20 TRs of 1.5 s from video")
     assert err == "note: stumm ü.mp4 has no audio; it was left out\nnote: no text was given; it was left out\n"
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text("utf-8"))["notes"] == []
     assert np.std(voxels(tmp_path / "out" / "average_predicted.nii.gz")) > 0
     code, _, err = call(capsys, "predict", run, film, "--trs", "41", "--out", tmp_path / "out")
     assert code == 2
-    assert "there are 40 TRs of 1.5 s" in err
+    assert "there are 40 TRs of 1.5 s, and --trs 41 cannot be predicted" in err
+
+
+def test_what_a_signal_does_not_cover_is_said(run, tmp_path, capsys):
+    write_stimulus(tmp_path, "film", 5, 20)
+    (tmp_path / "late.tsv").write_text("onset\tduration\ttext\n900\t3\tTo be or not to be.\n")
+    late = ["--annotations", tmp_path / "late.tsv", "--trs", "12", "--out", tmp_path / "out"]
+    code, said, err = call(capsys, "predict", run, tmp_path / "film.mp4", *late)
+    assert code == 0
+    assert said.startswith(("12 TRs of 1.5 s from video, audio\n", "12 TRs of 1.5 s from audio, video\n"))
+    assert "note: text covers none of the 12 TRs, and says nothing; check its times and --offset\n" in err
+    assert "note: nothing was cleaned: of fewer than 20 TRs drifts would take all\n" in err
+
+
+def test_what_cannot_be_used_is_refused(run, study, tmp_path, capsys):
+    out = ["--out", tmp_path / "out"]
+    np.save(tmp_path / "neu.npy", np.zeros((50, 4)))
+    code, _, err = call(
+        capsys, "predict", run, study / "film.mp4", "--features", f"motion={tmp_path / 'neu.npy'}", *out
+    )
+    assert code == 2
+    assert "the run has no features 'motion'" in err
+    scan = next(study.glob("sub-a*.nii"))
+    for setting in (["--transposed"], ["--variable", "x"]):
+        code, _, err = call(capsys, "decode", run, scan, *setting, *out)
+        assert code == 2
+        assert "transposed, variable and right are for tables" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_shifted_film_is_predicted_shifted(again, tmp_path):

@@ -72,8 +72,8 @@ class Prediction:
 
     @property
     def notes(self) -> list[str]:
-        """What is not as it was when the run was made."""
-        return self.made.again.notes
+        """What is not as it was when the run was made, and what the film does not hold."""
+        return self.made.notes
 
     def save(self, folder: FilePath, *, quiet: bool = False) -> dict[str, Any]:
         """Write a scan for everybody, and `prediction.json`, which is returned.

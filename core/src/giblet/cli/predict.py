@@ -49,6 +49,7 @@ def command(
     if as_json:
         print_file(out / MARKER)
         return
-    click.echo(f"{told['n_trs']} TRs of {told['tr_s']:g} s from {', '.join(told['modalities'])}")
+    used = [name for name, found in told["modalities"].items() if found["covered_trs"]]
+    click.echo(f"{told['n_trs']} TRs of {told['tr_s']:g} s from {', '.join(used)}")
     for name in told["files"].values():
         click.echo(out / name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from giblet.data.onsets import one_clock
 from giblet.data.parts import SLICE_TIME_REF, FeatureTable, Scan, Stimulus
-from giblet.data.scan_header import inspect_bold, is_table
+from giblet.data.scan_header import inspect_bold, is_table, refuse_for_images
 from giblet.data.study_file import FeatureEntry, ScanEntry, StimulusEntry, did_you_mean
 from giblet.errors import ConfigError, DataError
 from giblet.types import ScanFiles, TableChoice, seconds
@@ -123,8 +123,7 @@ def _scan(entry: ScanEntry, folder: Path, tr_s: Fraction | None) -> tuple[Scan, 
 def _files(entry: ScanEntry, folder: Path) -> ScanFiles:
     """How a scan is read and what belongs to it; a setting that the file cannot have is refused."""
     who = f"{entry.subject} {entry.run}"
-    if not is_table(entry.bold) and (entry.transposed or entry.variable or entry.right):
-        raise ConfigError(f"scan of {who}: transposed, variable and right are for tables; {entry.bold.name} is none")
+    refuse_for_images(entry.bold, entry.transposed, entry.variable, entry.right, what=f"scan of {who}: ")
     if entry.confound_columns and entry.confounds is None:
         raise ConfigError(f"scan of {who} has confound_columns but no confounds; name their table")
     beside = {"right": entry.right, "confounds": entry.confounds}

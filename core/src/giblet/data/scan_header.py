@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from giblet.data.naming import stem
-from giblet.errors import DataError
+from giblet.errors import ConfigError, DataError
 from giblet.types import ALONE, ScanFiles, Source, seconds
 
 UNITS = {"sec": Fraction(1), "msec": Fraction(1, 1000), "usec": Fraction(1, 1_000_000)}
@@ -37,6 +37,18 @@ class BoldInfo:
     slice_time_ref: float | None = None
     n_columns: int | None = None
     notes: tuple[str, ...] = ()
+
+
+def refuse_for_images(path: Path, *settings: object, what: str = "") -> None:
+    """Refuse settings of tables (transposed, variable, right) for a scan that is none.
+
+    Raises
+    ------
+    ConfigError
+        If one is set.
+    """
+    if any(settings) and not is_table(path):
+        raise ConfigError(f"{what}transposed, variable and right are for tables; {path.name} is none")
 
 
 def is_table(path: Path) -> bool:

@@ -14,7 +14,7 @@ from giblet.data.dataset import Timeline
 from giblet.data.split import MIN_TRS, Block
 from giblet.data.store import open_store
 from giblet.data.study import Stimulus
-from giblet.errors import ConfigError, DataError
+from giblet.errors import ConfigError, DataError, did_you_mean
 from giblet.modality import Modality
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.scans import block_cleaning
@@ -28,6 +28,20 @@ class Film:
     timeline: Timeline
     missing: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> list[str]:
+        """What of the film a signal does not cover, and that nothing was cleaned where it is short."""
+        n = self.timeline.grid.n_trs
+        found = []
+        for key, aligned in self.timeline.aligned.items():
+            covered = int(aligned.valid.sum())
+            if not covered:
+                found.append(f"{key} covers none of the {n} TRs, and says nothing; check its times and --offset")
+            elif covered < n and aligned.features.durations is None:
+                found.append(f"{key} covers {covered} of {n} TRs")
+        short = f"nothing was cleaned: of fewer than {MIN_TRS} TRs drifts would take all"
+        return found if self.timeline.cleaning else [*found, short]
+
 
 def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: int | None, progress: Progress) -> Film:
     """Extract and align what the film has of the model's modalities; the others are missing, each with its reason.
@@ -38,10 +52,12 @@ def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: in
     Raises
     ------
     ConfigError
-        If it has none of them, or fewer TRs than asked for.
+        If it has none of them, features that the model does not know, or fewer TRs than asked for.
     DataError
         If its features are of another shape than those that the model was trained on.
     """
+    if unknown := [name for name in stimulus.features if name not in again.modalities]:
+        raise ConfigError(f"the run has no features {unknown[0]!r}; {did_you_mean(unknown[0], list(again.modalities))}")
     sources, missing = sources_of(again.modalities, stimulus)
     if not sources:
         raise ConfigError(f"{stimulus.name} has nothing that the model reads: {'; '.join(missing.values())}")
@@ -95,8 +111,9 @@ def _grid(name: str, features: Mapping[str, Features], tr_s: Fraction, offset_s:
     end = max(stop_s(f) for f in [f for f in every if f.durations is None] or every)
     there = ceil((end - offset_s) / tr_s)
     if there < 1 or (asked is not None and not 1 <= asked <= there):
+        wanted = "none can be predicted" if there < 1 else f"--trs {asked} cannot be predicted"
         raise ConfigError(
             f"{name} ends at {float(end):.1f} s: from --offset {float(offset_s):g} on there are {max(there, 0)} TRs of "
-            f"{float(tr_s):g} s, and {asked or 'at least 1'} cannot be predicted"
+            f"{float(tr_s):g} s, and {wanted}"
         )
     return TRGrid(tr_s, asked or there, offset_s)

@@ -13,7 +13,7 @@ from giblet import stages
 from giblet.data.bids_tree import Image
 from giblet.data.bold import scan_problems
 from giblet.data.naming import entities_of
-from giblet.data.scan_header import inspect_bold, is_table
+from giblet.data.scan_header import inspect_bold, is_table, refuse_for_images
 from giblet.data.split import MIN_TRS
 from giblet.errors import ConfigError, DataError, did_you_mean
 from giblet.pipeline.cleaned import scaled
@@ -36,7 +36,7 @@ def read_scan(
     Raises
     ------
     ConfigError
-        If the run has no such subject.
+        If the run has no such subject, or an image is to be read as a table.
     DataError
         If the scan is not in the space of the run's, has another TR, is too short to be cleaned, or its confounds are
         missing, or it is constant or broken.
@@ -46,13 +46,14 @@ def read_scan(
             f"--subject {subject!r} is nobody of the run; {did_you_mean(subject, again.subjects)}; "
             "leave it out for somebody new"
         )
+    refuse_for_images(scan, files.transposed, files.variable, files.right)
     n_volumes = _require_clock(again, scan, tr_s, files)
-    if problems := scan_problems(scan, files):
-        raise DataError(f"{scan} cannot be read back: {'; '.join(problems)}; give a scan that was measured")
     source = Source(scan, subject=subject, scan=files)
     nuisance = nuisance_of(again.brain, source, n_volumes)
     features = stages.extract(again.registry, again.brain, source)
     _require_space(again, scan, features.values.shape, subject)
+    if problems := scan_problems(scan, files):
+        raise DataError(f"{scan} cannot be read back: {'; '.join(problems)}; give a scan that was measured")
     grid = TRGrid(again.blueprint.tr_s, len(features.values))
     values, _ = stages.align(again.registry, again.brain, features, grid).rows(slice(None), 1)
     confounds, censored = (None, None) if nuisance is None else regressors(nuisance, grid.n_trs)

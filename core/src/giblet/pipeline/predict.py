@@ -33,6 +33,11 @@ class PredictedFilm:
     film: Film
     scans: dict[str, NDArray[np.float32]]
 
+    @property
+    def notes(self) -> list[str]:
+        """What is not as it was when the run was made, and what the film does not hold."""
+        return [*self.again.notes, *self.film.notes]
+
 
 def predicted_scans(again: Reopened, film: Film, progress: Progress) -> dict[str, NDArray[np.float32]]:
     """Predicted BOLD [T, V] of each subject, in SDs of their training scans; and the mean over them, `average`.
@@ -98,5 +103,5 @@ def _told(made: PredictedFilm, files: dict[str, str]) -> dict[str, Any]:
         "unit": UNIT,
         "cleaned": bool(timeline.cleaning),
         "files": files,
-        "notes": again.notes,
+        "notes": made.notes,
     }
