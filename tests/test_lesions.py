@@ -650,7 +650,7 @@ def test_an_atlas_that_breaks_off_is_named_before_training(run, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_giblet_lesion_writes_table_map_and_files(lesion, tmp_path):
+def test_giblet_lesion_writes_table_map_and_files(run, lesion, tmp_path):
     code, said, told = lesion("--network", "A", "--random", 20, "--draws", 2)
     assert code == 0, said.err
     assert (told["lesion"], told["n_units"], told["of_units"]) == ("A", 16, 64)
@@ -658,14 +658,29 @@ def test_giblet_lesion_writes_table_map_and_files(lesion, tmp_path):
     assert row["lesion"] - row["intact"] == pytest.approx(row["effect"])
     assert told["matching"]["n"] == 20
     assert list(told["others"]) == ["B", "C", "D"]
+    assert told["compared_units"] == {"B": 16, "C": 16, "D": 16}
+    assert not any("other sizes" in warning for warning in told["warnings"])
     assert (tmp_path / "out" / "lesion.png").stat().st_size > 5000
     assert set(told["files"]["text"]) == {"original", "intact", "without", "alone"}
+    text = json.loads((run / "metrics.json").read_text("utf-8"))["text"]
+    assert told["files_from"] == text["reconstructed_from"]
+    block = next(b for b in json.loads((run / "inputs.json").read_text("utf-8"))["split"]["r"] if b[0] == "test")
+    assert told["files_from"] == {"run": "r", "start_s": block[1] * TR_S}
     for name in told["files"]["text"].values():
         assert (tmp_path / "out" / name).stat().st_size > 0
     assert "not decodable" in said.out
     assert "against random lesions: 20 different ones" in said.out
     assert told["modalities"]["sight"]["p"] is None
     assert "no p: 20 different random lesions, at least 40 are needed" in said.out
+
+
+@pytest.mark.slow
+def test_regions_of_other_sizes_are_compared_with_a_warning(lesion):
+    code, said, told = lesion("--sphere", "0,0,0,1", "--random", 0, "--draws", 1)
+    assert code == 0, said.err
+    assert told["n_units"] == 1
+    assert "sphere 0,0,0,1 has 1 units and is compared with regions of other sizes (" in said.out
+    assert told["compared_units"] == dict.fromkeys(told["others"], 16)
 
 
 @pytest.mark.slow

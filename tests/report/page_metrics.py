@@ -84,6 +84,7 @@ def film() -> dict[str, object]:
     sound = dict.fromkeys(VERSIONS[:4], "reconstructed") | {"original": "original", "side_by_side": "original"}
     return dict.fromkeys(VERSIONS, row) | {
         "reconstructed_s": 60.0,
+        "reconstructed_from": {"run": "run-2", "start_s": 330.0},
         "permuted_by_s": 30.0,
         "retrieval": found | dict.fromkeys(VERSIONS, each),
         "sound": sound,
@@ -101,6 +102,7 @@ def sound() -> dict[str, object]:
         "unscored": {"training_mean": {"pesq_wb": short, "stoi": short}},
         "scored_hz": 16_000,
         "reconstructed_s": 60.0,
+        "reconstructed_from": {"run": "run-2", "start_s": 330.0},
         "words": {"asr": "some/recogniser", "wer": {"measured": 0.5, "training_mean": None}, "texts": heard},
     }
 

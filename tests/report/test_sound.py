@@ -34,7 +34,7 @@ def test_scores_have_their_spread_and_what_has_none_says_why(written: Path) -> N
     assert rows["STOI (speech)"].count("n/a") == 1
     assert "Not scored, training mean: " in body
     assert "shorter than 0.25 s (6 of 6 pieces)" in body
-    assert "60 s of one test block, in 6 pieces, mono at 16 kHz" in body
+    assert "60 s of a test block, from 330 s of run-2 on, in 6 pieces, mono at 16 kHz" in body
     assert "of music and noises they say nothing" in body
     assert "Made by audio_mel, Griffin-Lim." in body
 

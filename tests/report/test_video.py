@@ -26,6 +26,7 @@ def scores(at_cuts: int = 2) -> dict[str, object]:
     sound = dict.fromkeys(VERSIONS, "reconstructed") | {"original": "original", "side_by_side": "original"}
     return made | {
         "reconstructed_s": 60.0,
+        "reconstructed_from": {"run": "run-2", "start_s": 330.0},
         "permuted_by_s": 30.0,
         "retrieval": found | dict.fromkeys(VERSIONS, each),
         "sound": sound,
@@ -78,7 +79,7 @@ def test_chance_and_set_size_stand_below_what_was_found(tmp_path):
 def test_what_there_is_none_of_is_said(tmp_path):
     film = scores(at_cuts=0) | {"retrieval": {"note": "no test block is as long as one clip of 9 s"}}
     body = section(tmp_path, film, films=False)
-    assert "TRs with a cut, from 60 s of one test block: none." in body
+    assert "TRs with a cut, from 60 s of a test block, from 330 s of run-2 on: none." in body
     assert "No clip was sought by its pictures: no test block is as long as one clip of 9 s." in body
     assert "<video" not in body
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +15,7 @@ from giblet.analysis.decode import Reader
 from giblet.analysis.lesions import SOURCES, Ablation, How, Lesions, Plan, Space, lesion_table
 from giblet.analysis.lesions.table import MOST_REGIONS
 from giblet.analysis.scores import Real
+from giblet.data.split import Block
 from giblet.data.study import Study
 from giblet.data.written import read_arrays
 from giblet.errors import ConfigError, did_you_mean
@@ -22,7 +23,7 @@ from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.lesion_target import Target, Wanted, compared, find_target
 from giblet.pipeline.lesions import space_of
 from giblet.pipeline.prepare import Inputs
-from giblet.pipeline.reconstruct import cut, decoded, read_summary, stretch
+from giblet.pipeline.reconstruct import cut, decoded, moment, read_summary, stretch
 from giblet.pipeline.regions import Masks, read_atlas, unit_masks
 from giblet.pipeline.reopen import Reopened, ReopenedStudy, with_data
 from giblet.pipeline.results import results_folder
@@ -30,6 +31,8 @@ from giblet.types import Progress
 
 MARKER = "lesion.json"
 MAP = "lesion.png"
+UNLIKE = 2
+"""Regions of more than so many times as many units are not alike in what they could cost."""
 ReadData = Callable[[Reopened, Study, Progress], ReopenedStudy]
 WELL_MATCHED = 0.9
 """Share of random lesions within the tolerance of the region's ceiling below which the table warns."""
@@ -97,7 +100,8 @@ def lesion_run(
         options.only,
     )
     table = lesion_table(reader, regions, plan, progress, against=target.name)
-    told = _told(again.run, target, table, [*inputs.described["notes"], *notes])
+    sizes = {name: int(mask.sum()) for name, mask in regions.items()}
+    told = _told(again.run, target, table, sizes, [*inputs.described["notes"], *notes])
     return Lesioned(told, reader, inputs, target, plan)
 
 
@@ -110,8 +114,10 @@ def write_lesion(made: Lesioned, out: Path, progress: Progress) -> dict[str, Any
         As `results_folder`.
     """
     with results_folder(out, MARKER) as folder:
-        files = _films(made.reader, made.inputs, made.target, made.plan, folder, progress)
-        told = made.told | {"files": files, "map": _draw(made.inputs, made.target, folder)}
+        place = stretch(made.inputs, made.reader.config.evaluate.reconstruct_s)
+        files = _films(made, place, folder, progress)
+        shown = {"files_from": moment(made.inputs, *place), "map": _draw(made.inputs, made.target, folder)}
+        told = made.told | {"files": files} | shown
         RunFolder(folder).write_json(MARKER, told)
     return told
 
@@ -141,7 +147,9 @@ def _ceiling(run: Path, target: Target) -> Real | None:
     return values if values is not None and len(values) == target.units.count else None
 
 
-def _told(run: Path, target: Target, table: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+def _told(
+    run: Path, target: Target, table: dict[str, Any], sizes: Mapping[str, int], notes: list[str]
+) -> dict[str, Any]:
     rows = table["regions"][target.name]
     smuggling = (RunFolder(run).read_json("metrics.json") or {}).get("smuggling") or {}
     return {
@@ -151,13 +159,14 @@ def _told(run: Path, target: Target, table: dict[str, Any], notes: list[str]) ->
         "n_units": int(target.chosen.sum()),
         "of_units": target.units.count,
         "modalities": {m: row["from_measured"] | {"from_predicted": row["from_predicted"]} for m, row in rows.items()},
+        "compared_units": {name: n for name, n in sizes.items() if name != target.name},
         "others": {name: row for name, row in table["regions"].items() if name != target.name},
         "interactions": table["interactions"],
         "not_decodable": table["not_decodable"],
         "matching": table["matching"].get(target.name),
         "settings": table["settings"],
         "smuggling": smuggling.get("flag"),
-        "warnings": _warnings(table, target, smuggling),
+        "warnings": [*_warnings(table, target, smuggling), *_other_sizes(target, sizes)],
         "notes": [*table["notes"], *notes],
     }
 
@@ -176,15 +185,21 @@ def _warnings(table: dict[str, Any], target: Target, smuggling: dict[str, Any]) 
     return [*out, *match["notes"]]
 
 
-def _films(
-    reader: Reader, inputs: Inputs, target: Target, plan: Plan, folder: Path, progress: Progress
-) -> dict[str, dict[str, str]]:
+def _other_sizes(target: Target, sizes: Mapping[str, int]) -> list[str]:
+    """Regions that are compared with the target though they are much larger or smaller: a larger lesion costs more."""
+    mine = sizes[target.name]
+    odd = [f"{name} {n}" for name, n in sizes.items() if max(n, mine) > UNLIKE * max(min(n, mine), 1)]
+    said = f"{target.name} has {mine} units and is compared with regions of other sizes ({', '.join(odd)})"
+    return [f"{said}: that one of two costs more may be for its size"] if odd else []
+
+
+def _films(made: Lesioned, place: tuple[int, Block], folder: Path, progress: Progress) -> dict[str, dict[str, str]]:
     """The beginning of a test block as read from measured scans: intact, without the target, and by it alone."""
     progress("films", 0, 1)
-    i, block = stretch(inputs, reader.config.evaluate.reconstruct_s)
+    reader, inputs, target, (i, block) = made.reader, made.inputs, made.target, place
     whole = next(b for b in reader.timelines[i].of("test") if b.start == block.start)
     masks = np.stack([np.zeros_like(target.chosen), target.chosen, ~target.chosen])
-    lesions = Lesions(reader, target.units, plan.ablation, SOURCES["from_measured"], 1)
+    lesions = Lesions(reader, target.units, made.plan.ablation, SOURCES["from_measured"], 1)
     z: Tensor = lesions.mean_latents((i, whole), masks, 0)
     n_trs = block.stop - block.start
     guess = {n: h.detach()[:, :n_trs] for n, h in reader.model.rebuild(z).items()}
@@ -199,8 +214,8 @@ def _films(
                 aligned, block, decoded(n, reader, h, aligned, block), read_summary(n, reader.codes, h)
             )
         (folder / n.kind).mkdir(exist_ok=True)
-        made = {k: stages.reconstruct(inputs.registry, modality, f, folder / n.kind / k) for k, f in versions.items()}
-        files[n.name] = {k: path.relative_to(folder).as_posix() for k, path in made.items()}
+        paths = {k: stages.reconstruct(inputs.registry, modality, f, folder / n.kind / k) for k, f in versions.items()}
+        files[n.name] = {k: path.relative_to(folder).as_posix() for k, path in paths.items()}
     progress("films", len(playable), len(playable))
     return files
 

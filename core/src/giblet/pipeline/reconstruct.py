@@ -38,6 +38,12 @@ def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
     return i, Block("test", block.start, min(block.stop, block.start + most))
 
 
+def moment(inputs: Inputs, timeline: int, block: Block) -> dict[str, Any]:
+    """Of which run a block is, and when in its film it begins, in seconds."""
+    t = inputs.timelines[timeline]
+    return {"run": t.run, "start_s": float(t.grid.start_s + block.start * t.grid.tr_s)}
+
+
 def cut(aligned: Aligned, block: Block, values: Array | None = None, summary: Array | None = None) -> Features:
     """The native features of a block with its clock at zero; `values` [N, *S] replace the originals.
 
@@ -142,6 +148,7 @@ def reconstruct_modality(
         **_scores(modality.kind, versions, files, counts),
         "how": modality.how,
         "reconstructed_s": n_trs * tr_s,
+        "reconstructed_from": moment(inputs, timeline, block),
         "permuted_by_s": n_trs // 2 * tr_s,
     }
 

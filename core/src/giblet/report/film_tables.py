@@ -33,7 +33,7 @@ def quality(scores: Mapping[str, Any]) -> Html:
     made = {v: scores[v] for v in COLUMNS if isinstance(scores.get(v), Mapping) and scores[v]}
     if not made:
         return Html()
-    over = f", from {scores['reconstructed_s']:g} s of one test block" if scores.get("reconstructed_s") else ""
+    over = legend.stretch(", from ", scores)
     parts = [_quality(f"{where}{over}", made, suffix) for suffix, where in PLACES.items()]
     shift = scores.get("permuted_by_s")
     note = f"Permuted: {legend.PERMUTED}; here by {shift:g} s." if shift is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from giblet.report.markup import number
 
@@ -63,6 +64,14 @@ CEILING_NAMES = {
 def ceiling(kind: str | None, names: Mapping[str, str] = CEILING_NAMES) -> str | None:
     """A ceiling's estimator in words; `kind` is `name: note` as in the metrics."""
     return None if kind is None else names.get(kind.partition(":")[0], kind)
+
+
+def stretch(joint: str, scores: Mapping[str, Any]) -> str:
+    """What of the films was made and scored, behind a `joint`; nothing where nothing was."""
+    if not scores.get("reconstructed_s"):
+        return ""
+    begins = scores["reconstructed_from"]
+    return f"{joint}{scores['reconstructed_s']:g} s of a test block, from {begins['start_s']:g} s of {begins['run']} on"
 
 
 def span(pair: Sequence[float] | None) -> str | None:

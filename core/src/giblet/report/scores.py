@@ -45,7 +45,7 @@ def score_tables(run: RunFolder, kind: str, *, metrics: bool = True) -> Html:
         [
             paragraphs(f"Made by {', '.join(map(str, how))}.") if how else None,
             _losses(kind, scores.get("loss") or {}),
-            _metrics(kind, quality, scores.get("reconstructed_s")) if metrics else None,
+            _metrics(kind, quality, legend.stretch(", ", scores)) if metrics else None,
             _identification(kind, scores.get("identification") or {}),
         ]
     )
@@ -62,13 +62,12 @@ def _losses(kind: str, loss: Mapping[str, Any]) -> Html:
     )
 
 
-def _metrics(kind: str, scores: Mapping[str, Mapping[str, Any]], length_s: float | None) -> Html:
+def _metrics(kind: str, scores: Mapping[str, Mapping[str, Any]], over: str) -> Html:
     if not scores:
         return Html()
     columns = [c for c in COLUMNS if c in scores]
     names = list(dict.fromkeys(name for c in columns for name in scores[c]))
     rows = [[NAMES.get(name, name.replace("_", " ")), *(scores[c].get(name) for c in columns)] for name in names]
-    over = f", {length_s:g} s of one test block" if length_s else ""
     return table(f"Quality of {kind} beside its controls{over}", ["metric", *(COLUMNS[c] for c in columns)], rows)
 
 

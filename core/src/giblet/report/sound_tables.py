@@ -45,8 +45,7 @@ def quality(scores: Mapping[str, Any]) -> Html:
     if not names:
         return Html()
     rows = [[QUALITY[name], *(_cell(s, name) for s in made.values())] for name in names]
-    seconds = scores.get("reconstructed_s")
-    over = f", {seconds:g} s of one test block" if seconds else ""
+    over = legend.stretch(", ", scores)
     pieces = next(iter(made.values())).get("n_pieces")
     caption = f"Quality of the sound beside its controls{over}, in {number(pieces)} pieces, mono at {_rate(scores)}"
     head = ["metric", *(COLUMNS[v] for v in made)]

@@ -108,6 +108,8 @@ def _effects(present: Mask, parts: Sequence[tuple[Real, Real]]) -> Effects:
 def null_effects(lesions: Lesions, masks: Mask, progress: Progress, batch: int = 20) -> dict[str, Real]:
     """The mean effect of many lesions [n, U] on each modality, [n]; measured as `measure_effects` measures."""
     loss, places = CodeLoss(lesions.reader), lesions.reader.places()
+    if not len(masks):
+        return {name: np.zeros(0) for name in loss.names}
     present = loss.present(places)
     intact = _mean_losses(lesions, loss, places, present, np.zeros((1, masks.shape[1]), bool))
     found: dict[str, list[Real]] = {name: [] for name in loss.names}
@@ -116,7 +118,7 @@ def null_effects(lesions: Lesions, masks: Mask, progress: Progress, batch: int =
         for name, values in hurt.items():
             found[name].append(values - intact[name])
         progress("random lesions", min(start + batch, len(masks)), len(masks))
-    return {name: np.concatenate([np.zeros(0), *v]) for name, v in found.items()}
+    return {name: np.concatenate(v) for name, v in found.items()}
 
 
 def _mean_losses(
