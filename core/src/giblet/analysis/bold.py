@@ -24,10 +24,12 @@ from giblet.analysis.joined import (
 )
 from giblet.analysis.lag import Lag, scan_lag
 from giblet.analysis.nulls import Null, fdr, mean_null, shift_null
+from giblet.analysis.repeats import repeat_ceilings
 from giblet.analysis.ridges import GROUP, by_run, ridge_predictions
 from giblet.analysis.scores import Mask, pearson
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
+from giblet.data.shared_films import Films
 from giblet.errors import DataError
 from giblet.model import Codes, Scans
 from giblet.model.losses import MIN_TRS_FOR_R
@@ -63,11 +65,13 @@ def score_bold(
     gap: int,
     applied: Collection[str] = (),
     slice_time_ref: float = 0.5,
+    films: Films | None = None,
     progress: Progress = silent,
 ) -> BoldScores:
     """Score predictions on the test blocks beside linear models of the same codes and of plain summaries.
 
-    Who was hardly measured there is left out; a note says so.
+    Who was hardly measured there is left out; a note says so. Where `films` tell that everybody saw the same test
+    seconds again, that is what people's ceilings are made of.
     """
     joined, everybody = join(timelines), subjects
     subjects = scored_people(timelines, everybody)
@@ -89,8 +93,10 @@ def score_bold(
     notes = [*fold_notes, *notes, *_untested([s for s in everybody if s not in subjects])]
     draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
     n_pieces = len(pieces(joined.test, joined.tr_s))
-    null = mean_null([nulls[s] for s in people])
-    return BoldScores(scores, _ceilings(y, valid, people, trs), null, nulls.get(GROUP), lag, notes, draws, n_pieces)
+    null, ceilings = mean_null([nulls[s] for s in people]), _ceilings(y, valid, people, trs)
+    if repeats := repeat_ceilings(timelines, films or {}, y, people):
+        ceilings["people"] = repeats
+    return BoldScores(scores, ceilings, null, nulls.get(GROUP), lag, notes, draws, n_pieces)
 
 
 def _untested(people: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ def spearman_brown(r: Real, times: float = 2.0) -> Real:
 
 
 def _too_few(kind: str, people: int) -> Ceiling | None:
-    note = f"no ceiling: {people} people and no repeats; {MIN_PEOPLE} people or repeated runs are needed"
+    note = f"no ceiling: {people} people, and not all saw the test again; {MIN_PEOPLE} people, or repeats, are needed"
     return Ceiling(kind, None, note) if people < MIN_PEOPLE else None
 
 
@@ -99,7 +99,7 @@ def loo_isc(scans: Float, there: Mask | None = None) -> Ceiling:
     return Ceiling("loo_isc", np.stack(r), "agreement, not a bound")
 
 
-def repeat_ceiling(repeats: Float) -> Ceiling:
+def repeat_ceiling(repeats: Float) -> Real:
     """Ceiling of one presentation to one person: sqrt of the mean r between repeats [R, T, V] -> [V].
 
     Raises
@@ -111,7 +111,7 @@ def repeat_ceiling(repeats: Float) -> Ceiling:
     if n < 2:
         raise DataError("a repeat ceiling needs the same stimulus at least twice; without repeats use loo_isc")
     r = [pearson(repeats[i], repeats[j]) for i in range(n) for j in range(i)]
-    return Ceiling("repeats", np.sqrt(np.maximum(np.mean(r, 0), 0)), f"sqrt(repeat reliability) of {n} repeats")
+    return np.asarray(np.sqrt(np.maximum(np.mean(r, 0), 0)))
 
 
 def ceiling_ratio(r: Float, ceiling: Float, threshold: float = 0.1) -> float | None:

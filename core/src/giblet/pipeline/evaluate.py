@@ -24,6 +24,7 @@ from giblet.pipeline.lesions import lesion_regions
 from giblet.pipeline.maps import brain_maps, region_map, voxel_scores
 from giblet.pipeline.networks import applied
 from giblet.pipeline.prepare import Inputs
+from giblet.pipeline.presentations import films_of, presentations
 from giblet.pipeline.reconstruct import reconstruct_modality
 from giblet.pipeline.regions import Masks, read_regions, unit_masks
 from giblet.pipeline.screening import screen
@@ -77,7 +78,8 @@ def _scans(
     regions = unit_masks(places, inputs.brain)
     with folder.stage("baselines"):
         timing = (inputs.gap, applied(trained.nets), inputs.slice_time_ref)
-        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, progress)
+        films = films_of(presentations(study, inputs.modalities))
+        scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, films, progress)
     _write_draws(folder, scores)
     fmri = bold_metrics(scores, regions, config.seed) | {
         "hrf_peak_s": region_peaks(model, regions),
