@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from giblet.analysis import banded_ridge, blocked_folds, delay, fir_ridge, pearson, scan_lag, training_mean
+from giblet.analysis import banded_ridge, blocked_folds, delay, fir_ridge, pearson, scan_lag
 from giblet.analysis.baselines import reduced
 from giblet.errors import DataError
 from hypothesis import given
@@ -137,11 +137,6 @@ def test_constant_modalities_are_left_out_and_cannot_be_all():
     np.testing.assert_array_equal(with_flat.prediction, without.prediction)
     with pytest.raises(DataError, match="no feature varies"):
         fir_ridge({"flat": np.ones((300, 2))}, y, TRAIN, VALIDATION, RUNS, 6, gap=10)
-
-
-def test_training_mean():
-    y = noise(0, 300, 2)
-    np.testing.assert_allclose(training_mean(y, TRAIN), np.tile(y[TRAIN].mean(0), (300, 1)))
 
 
 def scanned(seed, lag_trs, strength=1.0):

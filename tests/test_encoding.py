@@ -11,7 +11,8 @@ from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.config import ModelConfig
 from giblet.model import predict_scans
 from giblet.model.encoding import DELAYS_S, FEATURES, Encoding, Likeness
-from giblet.training.encoding import Choice, EncodingFit, choose, fit_encoding, lowest
+from giblet.training.closed_form import Choice, choose, fit_encoding
+from giblet.training.encoding import EncodingFit, lowest
 from giblet.training.evidence import (
     SCALES,
     TEMPER,

@@ -12,7 +12,7 @@ from giblet.analysis.kernels import net_kernels, person_delays, region_peaks, wa
 from giblet.config import ModelConfig
 from giblet.model import Autoencoder
 from giblet.model.encoding import DELAYS_S, FEATURES, RANK
-from giblet.training.encoding import Choice, fit_encoding
+from giblet.training.closed_form import Choice, fit_encoding
 from torch import nn
 
 EARLY = np.arange(20) < 10

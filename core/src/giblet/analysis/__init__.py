@@ -5,7 +5,7 @@ Cheap to import: numpy only; scipy and himalaya are imported by the functions th
 their kind against the original.
 """
 
-from giblet.analysis.baselines import RidgeResult, banded_ridge, blocked_folds, delay, fir_ridge, training_mean
+from giblet.analysis.baselines import RidgeResult, banded_ridge, blocked_folds, delay, fir_ridge
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc, repeat_ceiling, spearman_brown
 from giblet.analysis.identification import Identification, bootstrap_interval, clip_slices, identify
 from giblet.analysis.lag import Lag, scan_lag
@@ -35,6 +35,5 @@ __all__ = [
     "scan_lag",
     "shift_null",
     "spearman_brown",
-    "training_mean",
     "zscore_train",
 ]

@@ -1,4 +1,4 @@
-"""Linear baselines on the same features and split: training mean, FIR ridge and banded ridge (himalaya)."""
+"""Linear baselines on the same features and split: FIR ridge and banded ridge (himalaya)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,6 @@ class RidgeResult:
     alpha: Single
     band_weights: Single
     notes: tuple[str, ...]
-
-
-def training_mean(y: Float, train: Int) -> Real:
-    """Predict the mean of the training TRs everywhere, [T, V]."""
-    return np.broadcast_to(np.asarray(y[train], np.float64).mean(0), y.shape).copy()
 
 
 def delay(x: Float, lags: Sequence[int], runs: Sequence[slice]) -> Float:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from giblet.analysis.lag import vertex
 from giblet.model import Autoencoder, Model, members_of
 from giblet.model.encoding import DELAYS_S, Encoding
 
@@ -46,9 +47,7 @@ def closed_kernels(encoding: Encoding, person: int) -> Real:
 def peak_s(kernel: Real, tr_s: float) -> float:
     """When a kernel [L] peaks, in seconds after the TR of the stimulus, between taps by a parabola."""
     i = int(kernel[1:-1].argmax()) + 1
-    left, top, right = kernel[i - 1 : i + 2]
-    bend = left - 2 * top + right
-    return float((i + (0.5 * (left - right) / bend if bend < 0 else 0.0)) * tr_s)
+    return (i + vertex(kernel, i)) * tr_s
 
 
 def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:

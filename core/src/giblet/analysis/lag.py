@@ -128,12 +128,12 @@ def _verdict(curve: Real, null: Real, lags: Int, tr_s: float) -> Lag:
     gain, gains = curve.max() - curve[zero], null.max(1) - null[:, zero]
     z = float((gain - gains.mean()) / max(gains.std(ddof=1), 1e-12))
     peak = int(curve.argmax())
-    lag_s = float(lags[peak] + _vertex(curve, peak)) * tr_s
+    lag_s = float(lags[peak] + vertex(curve, peak)) * tr_s
     misaligned = z >= MIN_Z and abs(lag_s) > tr_s + HRF_SLACK_S
     return Lag(lag_s, z, misaligned, np.asarray(lags * tr_s, np.float64), curve)
 
 
-def _vertex(curve: Real, peak: int) -> float:
+def vertex(curve: Real, peak: int) -> float:
     """Where between its neighbours the parabola through a peak lies, -0.5 to 0.5; 0 at the ends of the curve."""
     if not 0 < peak < len(curve) - 1:
         return 0.0

@@ -70,7 +70,7 @@ class Encoding(nn.Module):
     modalities side by side; a design holds them under the canonical response at R delays from the person's own,
     `delay_s` [people]; modalities in `applied` are under a response already. Scans are made of M patterns, `basis`
     [R Q, M], of which each person has voxels [M, V]. `counts` [2] is how much the net's scan and this one count. Before
-    `giblet.training.encoding` has fitted it, scans are 0 and both count 1.
+    `giblet.training.closed_form` has fitted it, scans are 0 and both count 1.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ from giblet.training import (
     kept_projections,
     most_steps,
 )
-from giblet.training.encoding import choose, fit_encoding
+from giblet.training.closed_form import choose, fit_encoding
 from giblet.training.ranks import Ranks
 from giblet.types import Progress
 
