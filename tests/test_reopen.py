@@ -23,6 +23,7 @@ from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.predict import predicted_scans
 from giblet.pipeline.reconstruct import cut, decoded
 from giblet.pipeline.reopen import reopen, reopen_with_data
+from giblet.pipeline.study_record import known_notes
 from giblet.plugins import Registry
 from giblet.training import checkpoint
 from safetensors import SafetensorError
@@ -325,6 +326,7 @@ def test_a_test_scan_is_decoded_as_the_run_decodes_it(run, study, tmp_path, caps
     (timeline, block), subject = reader.places()[0], reader.model.subjects[1]
     scan = cut_scan(next(study.glob("sub-b*.nii")), tmp_path / "prüfung.nii", block.trs)
     z = reader.latent("measured", timeline, block, subject)
+    assert known_notes(run, scan) == [], "a part of a scan is another file"
     again = reopen(run, Registry.discover())
     y, valid = read_scan(again, scan, subject, None)
     assert valid.all()
@@ -359,9 +361,10 @@ def column(path, name):
 
 def test_somebody_new_is_read_by_everybodys_heads(run, again, study, tmp_path, capsys):
     scan = next(study.glob("sub-a*.nii"))
-    code, said, _ = call(capsys, "decode", run, scan, "--seconds", "12", "--out", tmp_path / "out")
+    code, said, err = call(capsys, "decode", run, scan, "--seconds", "12", "--out", tmp_path / "out")
     assert code == 0
     assert said.startswith(f"8 of {TRS} TRs of 1.5 s, read by the mean of everybody's heads")
+    assert f"note: {scan.name} is the scan of sub-anna run-1 of the run's own study" in err
     y, valid = read_scan(again, scan, None, None)
     np.testing.assert_allclose(y.std(0), 1, atol=1e-3)
     alone = replace(again, blueprint=replace(again.blueprint, voxels={"sub-x": 8}))

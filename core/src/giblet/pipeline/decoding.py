@@ -22,6 +22,7 @@ from giblet.pipeline.reconstruct import cut, read_summary, render
 from giblet.pipeline.reopen import Reopened
 from giblet.pipeline.results import results_folder
 from giblet.pipeline.spaces import AVERAGE
+from giblet.pipeline.study_record import known_notes
 from giblet.types import ALONE, Features, Progress, ScanFiles, TRGrid
 
 MARKER = "decoded.json"
@@ -112,7 +113,8 @@ def decode_scan(
     with torch.no_grad():
         codes = again.model.rebuild(latent_of(again, y, valid, subject))
     n_trs = len(y) if seconds is None else min(len(y), max(1, int(seconds / again.blueprint.tr_s)))
-    notes = [*again.notes, *clock_notes(again, scan, tr_s, files), *reading_notes(again, subject, beside)]
+    notes = [*again.notes, *known_notes(again.run, scan), *clock_notes(again, scan, tr_s, files)]
+    notes += reading_notes(again, subject, beside)
     return DecodedScan(again, scan, subject, codes, len(y), n_trs, notes)
 
 

@@ -49,7 +49,9 @@ def read_model(run: Path) -> tuple[Facts, Weights, Arrays]:
         return facts, weights, _read_arrays(folder / ARRAYS)
     except DAMAGE as error:
         cause = " ".join(str(error).split())
-        raise DataError(f"{folder} is damaged ({cause}); delete it and run the same command again") from None
+        raise DataError(
+            f"{folder} is damaged ({cause}); delete it, and the `giblet run` that made it makes it again"
+        ) from None
 
 
 def _model_folder(run: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from giblet.data.store import content_hash
 from giblet.data.study import FeatureTable, Scan, Stimulus, Study
 from giblet.errors import DataError
+from giblet.pipeline.folder import RunFolder
 from giblet.types import ScanFiles, TableChoice
 
 Record = dict[str, Any]
@@ -162,6 +163,16 @@ def _choice(kept: Record) -> TableChoice:
 def _table(kept: Mapping[str, Any], run: Path) -> FeatureTable:
     tr_s = None if kept["tr_s"] is None else Fraction(kept["tr_s"])
     return FeatureTable(run.absolute() / kept["path"], tr_s, Fraction(kept["start_s"]), kept["hemodynamics"])
+
+
+def known_notes(run: Path, path: Path) -> list[str]:
+    """Say that a file is one of those that the run was made from, whatever it is called now."""
+    kept, content = RunFolder(run).read_json("study.json") or {"content": {}}, content_hash(path)
+    found = next((what for what, its in kept["content"].items() if its == content), None)
+    said = (
+        f"{path.name} is the {found} of the run's own study: of what it was trained on a model knows more than of new"
+    )
+    return [] if found is None else [said]
 
 
 def require_files(study: Study, kept: Record, run: Path) -> None:
