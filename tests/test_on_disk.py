@@ -28,7 +28,7 @@ from giblet.types import Aligned, Features, Nuisance, TRGrid
 from giblet_fmri_mask import FmriMask
 
 T, V = 90, 11
-BLOCKS = (Block("train", 0, 40), Block("validation", 45, 66), Block("test", 69, 90))
+BLOCKS = (Block("train", 0, 36), Block("validation", 40, 61), Block("test", 64, 90))
 
 
 def part(run="one", volumes=T, seed=0, voxels=V, confounds=True):
@@ -64,13 +64,13 @@ def in_memory(parts, nuisance=True):
         if p.confounds is not None:
             inside[[0, 1, 50]] = False
         made.append(((y * inside[:, None]).astype(np.float32), inside))
-    sd = np.concatenate([y[np.flatnonzero(m[:40])] for y, m in made]).std(0)
+    sd = np.concatenate([y[np.flatnonzero(m[:36])] for y, m in made]).std(0)
     return [np.divide(y, sd, out=np.zeros_like(y), where=sd > 0) for y, _ in made], sd
 
 
 @pytest.mark.parametrize("confounds", [False, True])
 def test_scans_cleaned_on_the_disk_equal_those_in_memory(confounds):
-    parts = [part("one", confounds=confounds), part("second", volumes=80, confounds=confounds)]
+    parts = [part("one", confounds=confounds), part("second", volumes=86, confounds=confounds)]
     found = clean_person(FmriMask(), "1", parts)
     runs, sd = in_memory(parts)
     for mine, theirs in zip(found.runs, runs, strict=True):
@@ -127,7 +127,7 @@ def test_scans_are_cleaned_again_only_where_that_gives_another_scan(monkeypatch)
         (FmriMask(), "2", part()),
         (FmriMask(), "1", part(seed=1)),
         (FmriMask(), "1", part(confounds=False)),
-        (FmriMask(), "1", other_blocks(part(), Block("train", 0, 38), *BLOCKS[1:])),
+        (FmriMask(), "1", other_blocks(part(), Block("train", 0, 34), *BLOCKS[1:])),
     ]
     for k, (brain, version, one) in enumerate(changed):
         clean_person(brain, version, [one])

@@ -61,7 +61,7 @@ def require_scores(timelines: Sequence[Timeline], subjects: Sequence[str], gap: 
     if not people:
         raise DataError(
             f"of nobody {MIN_TRS_FOR_R} test TRs or more were measured, so nothing could be scored; give longer scans, "
-            "or another split (split.by, or a [split] table in study.toml)"
+            "or another split (split.train, or a [split] table in study.toml)"
         )
     for s in people:
         try:

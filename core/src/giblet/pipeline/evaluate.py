@@ -10,7 +10,7 @@ from giblet import stages
 from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
 from giblet.analysis.decode import Reader, decoding_losses
 from giblet.analysis.kernels import person_delays, region_peaks, way_counts
-from giblet.analysis.ridges import GROUP
+from giblet.analysis.ridges import GROUP, require_scores
 from giblet.analysis.smuggling import smuggling
 from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
 from giblet.config import RunConfig
@@ -60,6 +60,19 @@ def evaluate(
     if study.truth is not None:
         metrics["truth"] = compare_with_truth(study.truth, metrics, next(iter(predicted[0].values())).shape[1])
     return metrics
+
+
+def require_evaluation(study: Study, config: RunConfig, inputs: Inputs) -> None:
+    """Refuse before training what could not be evaluated after it.
+
+    Raises
+    ------
+    DataError
+        If the atlas cannot be read, or scans are too few to be scored.
+    """
+    assert inputs.brain is not None
+    read_regions(study.atlas, study.labels, inputs.brain)
+    require_scores(inputs.timelines, inputs.subjects, 0 if config.plumbing else inputs.gap)
 
 
 def _scans(

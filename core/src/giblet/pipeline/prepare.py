@@ -9,7 +9,6 @@ from typing import Any
 
 from giblet import stages
 from giblet.analysis.audio import find_recogniser
-from giblet.analysis.ridges import require_scores
 from giblet.brain import BrainModality
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -21,7 +20,6 @@ from giblet.modality import Modality
 from giblet.pipeline.cleaned import Scale
 from giblet.pipeline.describe import describe
 from giblet.pipeline.presentations import Run, films_of, grids_of, presentations
-from giblet.pipeline.regions import read_regions
 from giblet.pipeline.scans import add_scans
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
 from giblet.plugins import Registry
@@ -70,7 +68,7 @@ def extract_study(
     ConfigError
         If a modality has no file, or the split is not possible.
     DataError
-        If stimulus and scans do not overlap, or are too short to hold out a test block or to be scored.
+        If stimulus and scans do not overlap or are too short to hold out a test block.
     """
     store = open_store(registry)
     given = dict(fitted or {})
@@ -102,10 +100,6 @@ def extract_study(
     bold_sd: dict[str, Scale] = {}
     if with_scans:
         brain_modality, timelines, bold_sd = add_scans(registry, study, runs, config, timelines, progress, fitted_brain)
-    if brain_modality is not None and not given:
-        read_regions(study.atlas, study.labels, brain_modality)  # what is wrong with them is said before training
-        people = dict.fromkeys(s for t in timelines for s in t.scans)
-        require_scores(timelines, list(people), 0 if config.plumbing else gap)
     keys = [store.key(modalities[k], r.sources[k]) for r in runs for k in modalities]
     described = describe(study, runs, timelines, cuts, modalities, registry)
     described["notes"] += gap_notes(config) if with_scans else []

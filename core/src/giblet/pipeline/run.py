@@ -9,7 +9,7 @@ from typing import Any
 from giblet.config import RunConfig
 from giblet.data.store import by_content, digest
 from giblet.data.study import Study
-from giblet.pipeline.evaluate import evaluate
+from giblet.pipeline.evaluate import evaluate, require_evaluation
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.machine import machine
 from giblet.pipeline.prepare import Inputs
@@ -48,8 +48,10 @@ def run_study(
     GibletError
         If anything that the run needs cannot be had.
     """
-    trained = train(inputs, config, folder, progress)
     metrics: dict[str, Any] | None = folder.read_json("metrics.json")
+    if metrics is None:
+        require_evaluation(study, config, inputs)
+    trained = train(inputs, config, folder, progress)
     if metrics is None:
         metrics = evaluate(study, config, inputs, trained, folder, progress)
         metrics |= {"study": study.name, "command": command, "seed": config.seed}
