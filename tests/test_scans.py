@@ -356,6 +356,7 @@ def test_modalities_learn_from_training_trs(folder, monkeypatch, film):
     (folder / "study.toml").write_text("\n".join(line for line in stated if line[:3] not in ("[sp", "1 =")))
 
     def learn(self, sources, train):
+        assert not self.state, "what is fitted again begins anew"
         return self.fitted(train=np.array([[trs.start, trs.stop] for part in train for trs in part]))
 
     monkeypatch.setattr(FeatureTable, "fit", learn)

@@ -72,25 +72,23 @@ def extract_study(
     """
     store = open_store(registry)
     given = dict(fitted or {})
-    modalities = {k: m for k, m in given.items() if m.role == "stimulus"} or build_modalities(registry, study, config)
-    runs = presentations(study, modalities)
-    gap = gap_trs(study, modalities, config)
+    built = {k: m for k, m in given.items() if m.role == "stimulus"} or build_modalities(registry, study, config)
+    runs = presentations(study, built)
+    gap = gap_trs(study, built, config)
     with_scans = bool(study.scans) and brain
 
     def drawn(grids: Mapping[str, TRGrid]) -> Split:
         return draw_split(study, config, grids, gap, films_of(runs)) if with_scans else {r.name: [] for r in runs}
 
+    first = drawn(scan_grids(study, runs) if with_scans else {})
     with watched(progress):
-        if given:
-            features = _extract(registry, runs, modalities, config, progress)
-        else:
-            first = drawn(scan_grids(study, runs)) if with_scans else drawn({})
-            modalities, features = _learn(registry, runs, modalities, config, first, progress)
-    grids, cuts = grids_of(study, runs, features)
-    split = drawn(grids)
-    if not given and split != first:  # a film is shorter than its scans
-        with watched(progress):
-            modalities, features = _learn(registry, runs, modalities, config, split, progress)
+        modalities = built if given else _fitted(runs, built, first)
+        features = _extract(registry, runs, modalities, config, progress)
+        grids, cuts = grids_of(study, runs, features)
+        split = drawn(grids)
+        # Where a film is shorter than its scans, only now it is known which TRs train.
+        if not given and split != first and (again := _fitted(runs, built, split)) != modalities:
+            modalities, features = again, _extract(registry, runs, again, config, progress)
     timelines = []
     for run in runs:
         aligned = {k: stages.align(registry, m, features[run.name, k], grids[run.name]) for k, m in modalities.items()}
@@ -113,18 +111,10 @@ def scan_grids(study: Study, runs: Sequence[Run]) -> dict[str, TRGrid]:
     return {r.name: TRGrid(study.tr_s, max(s.n_volumes for s in r.scans), r.offset_s) for r in runs}
 
 
-def _learn(
-    registry: Registry,
-    runs: Sequence[Run],
-    modalities: Mapping[str, Modality],
-    config: RunConfig,
-    split: Split,
-    progress: Progress,
-) -> tuple[dict[str, Modality], dict[tuple[str, str], Features]]:
-    """Modalities fitted on the training TRs of a split, and the features that they extract."""
+def _fitted(runs: Sequence[Run], modalities: Mapping[str, Modality], split: Split) -> dict[str, Modality]:
+    """Modalities that learned from the training TRs of a split."""
     train = [[b.trs for b in split[r.name] if b.label == "train"] for r in runs]
-    fitted = {k: m.fit([r.sources[k] for r in runs], train) for k, m in modalities.items()}
-    return fitted, _extract(registry, runs, fitted, config, progress)
+    return {k: m.fit([r.sources[k] for r in runs], train) for k, m in modalities.items()}
 
 
 def _extract(
