@@ -34,7 +34,7 @@ COLUMNS = (
     *("seed", "r", "best ridge", "ceiling", "ratio", "gap share", "group r", "null p95", "p", "lag s"),
     *(f"read {n}" for n in NAMES),
     *(f"encoded {n}" for n in NAMES),
-    *("hrf error s", "of one peak", "order", "visual x auditory", "its p", "smuggling"),
+    *("hrf error s", "of one peak", "order", "order on codes", "visual x auditory", "its p", "smuggling"),
 )
 
 
@@ -76,8 +76,10 @@ def row(seed: int, metrics: dict[str, Any]) -> dict[str, Any]:
     for name, key in (("hrf error s", "hrf_error_s"), ("of one peak", "hrf_error_one_peak_s")):
         out[name] = max(truth.get(key, {}).values(), default=None)
     order = truth.get("lesion_order_matches", {}).get("from_measured", {})
+    on_codes = truth.get("lesion_code_pairs_in_order", {}).get("from_measured", {})
     contrast = [lows for i in metrics["lesions"]["interactions"]["from_measured"] if (lows := crossed(i))]
     out |= {"order": all(order.values()) if order else None, "smuggling": metrics["smuggling"]["flag"]}
+    out |= {"order on codes": all(share == 1 for share in on_codes.values()) if on_codes else None}
     out |= {"visual x auditory": contrast[0][0] if contrast else None, "its p": contrast[0][1] if contrast else None}
     return out | {"found": significant(metrics)}
 

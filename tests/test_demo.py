@@ -18,11 +18,13 @@ from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.brain import hrf, make_people
 from giblet.data.demo.cleaning import clean_blocks
 from giblet.data.demo.film import frames
+from giblet.data.demo.lesions import reader_losses
 from giblet.data.demo.schedule import CAUSES, FPS_HZ, Plan
 from giblet.data.demo.sound import sound as sound_of
 from giblet.data.demo.story import CLAUSES, sentences
 from giblet.data.demo.world import make_world, worst_r
 from giblet.errors import ConfigError
+from sklearn.linear_model import Ridge
 
 RUNS = ("run-1", "run-2")
 drawn = cache(make_world)
@@ -321,6 +323,43 @@ def test_regions_carry_what_they_should(truth):
         assert [r for r, v in table[modality].items() if v is None] == [
             r for r in ("visual", "auditory", "language") if r != region
         ]
+
+
+@pytest.mark.slow
+def test_a_region_that_processes_share_holds_more_than_can_be_read_there(truth):
+    """Film, sound and words meet in the association regions: what else is there is in a reader's way."""
+    effect, power = truth["lesions"]["effect"], truth["lesions"]["power"]
+    for modality, region in (("video", "visual"), ("audio", "auditory"), ("text", "language")):
+        assert power["association"][modality] > 0.4 * power[region][modality]
+        assert 0.03 < effect["association"][modality] < 0.2 * effect[region][modality]
+        others = [effect[r][modality] for r in ("visual", "auditory", "language", "quiet") if r != region]
+        assert max(map(abs, others)) < 0.03
+        assert sum(row[modality] for row in power.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_oracle_without_a_region_is_a_ridge_that_sees_other_moments():
+    """scikit-learn's ridge from noiseless scans, shown every other moment of the region, one after the other."""
+    rng = np.random.default_rng(0)
+    cause, other = rng.standard_normal((2, 640, 3))
+    part, rest = (x @ rng.standard_normal((3, 10)) for x in (cause, other))
+    part[:, 6:], rest[:, :4] = 0, 0
+    signal, sd = part + rest, 2.0
+    scan = signal + sd * rng.standard_normal(signal.shape)
+    test = slice(320 + 220, 640)
+    for x in (part, signal, scan):
+        x[test] -= x[test].mean(0)
+    regions = [np.array([1, 1, 0, 0, 0], bool), np.array([0, 0, 1, 1, 0], bool), np.array([0, 0, 0, 0, 1], bool)]
+    shaped = [(x / sd).reshape(2, 320, 5, 2).swapaxes(2, 3) for x in (scan, signal, part)]
+    found = reader_losses(*shaped, regions)
+    ridge = Ridge(alpha=640, fit_intercept=False).fit(signal / sd, part / sd)
+    for region, loss in zip(regions, found, strict=True):
+        turned, where = [], np.repeat(region, 2)
+        for moment in range(100):
+            shown = scan[test].copy()
+            shown[:, where] = np.roll(shown[:, where], moment, 0)
+            turned.append(np.square(ridge.predict(shown / sd) - part[test] / sd).sum())
+        expected = (np.mean(turned) - turned[0]) / np.square(part[test] / sd).sum()
+        assert loss == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_voxels_of_one_sense_hear_one_process(world):

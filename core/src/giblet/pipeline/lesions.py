@@ -16,7 +16,7 @@ from giblet.pipeline.regions import Masks
 from giblet.types import Progress
 
 TIE = 0.05
-"""Shares of a truth that are nearer than this are no order that could be found again."""
+"""Losses of a truth's reader that are nearer than this are no order that could be found again."""
 
 
 def space_of(inputs: Inputs, ceiling: Real | None) -> Space:
@@ -44,24 +44,28 @@ def lesion_truth(path: Path, lesions: Mapping[str, Any]) -> dict[str, Any]:
     """How the table compares with the truth's, by source; empty where the truth or the run has no lesions.
 
     `lesion_pairs_in_order` is the share of regions' pairs, of each decodable modality, that are in the truth's order,
-    and `lesion_order_matches` whether all are; `lesion_first_matches` whether a region that serves one modality costs
-    that one most (where another is decodable too).
+    and `lesion_order_matches` whether all are; `lesion_code_pairs_in_order` is that share by the effects on codes;
+    `lesion_first_matches` whether a region that serves one modality costs that one most (where another is decodable
+    too).
     """
     truth = json.loads(path.read_text(encoding="utf-8")).get("lesions")
     if not truth or not lesions:
         return {}
-    effects = {s: _effects(lesions["regions"], s) for s in SOURCES}
+    effects, on_codes = (
+        {source: _effects(lesions["regions"], source, key) for source in SOURCES} for key in ("effect", "code_effect")
+    )
     shares = {s: _in_order(truth["effect"], found) for s, found in effects.items()}
     return {
         "lesion_pairs_in_order": shares,
+        "lesion_code_pairs_in_order": {s: _in_order(truth["effect"], found) for s, found in on_codes.items()},
         "lesion_order_matches": {s: {m: share == 1 for m, share in by.items()} for s, by in shares.items()},
         "lesion_first_matches": {s: _first(truth["first"], found) for s, found in effects.items()},
     }
 
 
-def _effects(regions: Mapping[str, Any], source: str) -> dict[str, dict[str, float]]:
-    """The effect on each decodable modality, by region."""
-    return {r: {m: v[source]["effect"] for m, v in row.items() if v[source]["decodable"]} for r, row in regions.items()}
+def _effects(regions: Mapping[str, Any], source: str, key: str) -> dict[str, dict[str, float]]:
+    """An effect on each decodable modality, by region."""
+    return {r: {m: v[source][key] for m, v in row.items() if v[source]["decodable"]} for r, row in regions.items()}
 
 
 def _in_order(stated: Mapping[str, Mapping[str, float]], found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

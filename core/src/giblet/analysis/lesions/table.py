@@ -24,7 +24,7 @@ SOURCES = {"from_measured": "measured", "from_predicted": "noisy"}
 NOT_DECODABLE = 0.9
 """Where neither the decoded features nor their code have an intact relative loss below this, the modality is not
 decodable: there is nothing that a lesion could take."""
-NATIVE_TRS = 40
+NATIVE_TRS = 100
 """TRs that are decoded in full for the losses without an interval."""
 TESTED_ON = (
     "code_*, intervals, p and interactions: the loss of each modality's code; intact, lesion and effect: that of "

@@ -1,4 +1,4 @@
-"""What an oracle that knows the true signal can read from test scans, and which regions it needs for it."""
+"""What an oracle that knows the true signal can read from test scans."""
 
 from __future__ import annotations
 
@@ -73,17 +73,3 @@ def identify(scan: Float64, template: Float64, delay_s: float) -> float | None:
     r = r[: len(starts), len(starts) :]
     far = np.abs(starts[:, None] - starts) * TR_S >= APART_S + CLIP_TRS * TR_S
     return float((np.diag(r)[:, None] > r)[far].mean())
-
-
-def lesion_table(people: list[Person]) -> dict[str, Any]:
-    """What each region's loss costs each modality, and what suffers first where a region serves one process."""
-    network = make_atlas().of_voxel()
-    effect: dict[str, dict[str, float]] = {name: {} for name in NETWORKS}
-    for process, modality in MODALITY.items():
-        power = np.mean(
-            [clean_blocks(p.parts[process]).var((0, 1)) / clean_blocks(p.noise).var((0, 1)) for p in people], 0
-        )
-        for name in NETWORKS:
-            effect[name][modality] = float(power[network == name].sum() / power.sum())
-    first = {name: max(costs, key=lambda m: costs[m]) for name, costs in effect.items() if name in NETWORKS[:3]}
-    return {"effect": effect, "first": first}

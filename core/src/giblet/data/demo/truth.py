@@ -9,7 +9,8 @@ import numpy as np
 from giblet.data.demo.atlas import make_atlas
 from giblet.data.demo.brain import N_PEOPLE, Person, hrf
 from giblet.data.demo.cleaning import clean_blocks
-from giblet.data.demo.decoding import decoding_table, lesion_table
+from giblet.data.demo.decoding import decoding_table
+from giblet.data.demo.lesions import lesion_table
 from giblet.data.demo.neurons import components
 from giblet.data.demo.schedule import N_TRS, TEST, TEST_RUN, TR_S, Float64, Plan
 from giblet.data.demo.world import FINE_HZ, World
@@ -30,7 +31,9 @@ DEFINITIONS = {
     "signal": "cleaned noiseless signal in SD, mean over people and over a parcel's voxels, all runs end to end",
     "decoding": "share of 9 s test clips told from another, 30 s or more away, by correlating voxels in noise SD "
     "with what the process alone causes; 'all' is over all voxels, 0.5 is chance, null where no pair could be told",
-    "lesions": "share of a process's signal-to-noise power (summed over voxels) that is lost without the region",
+    "lesions": "effect: what the best linear reader of all test scans, who knows noiseless ones, loses of what a "
+    "process causes, over its power, when a region shows another moment; power: a region's share of that power, in "
+    "noise SD; first: which modality a region's loss costs most",
 }
 
 
