@@ -194,7 +194,7 @@ class Lesion:
         return DataFrame(rows).set_index(["modality", "from"])
 
     def save(self, folder: FilePath, *, quiet: bool = False) -> dict[str, Any]:
-        """Write `lesion.json` (returned), a map, and the film as it is seen without the part and by it alone.
+        """Write `lesion.json` (returned), where it lies, and the film as it is seen without the part and by it alone.
 
         Raises
         ------

@@ -30,7 +30,7 @@ from giblet.pipeline.results import results_folder
 from giblet.types import Progress
 
 MARKER = "lesion.json"
-MAP = "lesion.png"
+MAP, IMAGE = "lesion.png", "lesion.nii.gz"
 UNLIKE = 2
 """Regions of more than so many times as many units are not alike in what they could cost."""
 ReadData = Callable[[Reopened, Study, Progress], ReopenedStudy]
@@ -106,7 +106,7 @@ def lesion_run(
 
 
 def write_lesion(made: Lesioned, out: Path, progress: Progress) -> dict[str, Any]:
-    """Write `lesion.json` (returned), a map, and the film without the region and by it alone.
+    """Write `lesion.json` (returned), where the lesion lies, and the film without the region and by it alone.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def write_lesion(made: Lesioned, out: Path, progress: Progress) -> dict[str, Any
     with results_folder(out, MARKER) as folder:
         place = stretch(made.inputs, made.reader.config.evaluate.reconstruct_s)
         files = _films(made, place, folder, progress)
-        shown = {"files_from": moment(made.inputs, *place), "map": _draw(made.inputs, made.target, folder)}
-        told = made.told | {"files": files} | shown
+        told = made.told | {"files": files, "files_from": moment(made.inputs, *place)}
+        told |= _place(made.inputs, made.target, folder)
         RunFolder(folder).write_json(MARKER, told)
     return told
 
@@ -220,14 +220,22 @@ def _films(made: Lesioned, place: tuple[int, Block], folder: Path, progress: Pro
     return files
 
 
-def _draw(inputs: Inputs, target: Target, folder: Path) -> str | None:
-    """Where the lesion lies, as a picture; nothing where voxels have no places."""
+def _place(inputs: Inputs, target: Target, folder: Path) -> dict[str, str | None]:
+    """Where the lesion lies, as a picture and as an image on the scans' grid; neither where voxels have no places.
+
+    Of voxels the image is a mask, which `--mask` takes again; of components it has their weights.
+    """
     assert inputs.brain is not None
     if not {"mask", "affine"} <= set(inputs.brain.state):
-        return None
+        return {"map": None, "image": None}
+    import nibabel
+
     from giblet.report.brain import mosaic
     from giblet.report.figures import save_png
 
     maps = {k: inputs.brain.state[k] for k in ("mask", "affine")}
     save_png(mosaic(maps, {target.name: target.weights}), folder / MAP)
-    return MAP
+    volume = np.zeros(maps["mask"].shape, np.float32)
+    volume[maps["mask"].astype(bool)] = target.weights
+    nibabel.save(nibabel.Nifti1Image(volume, maps["affine"]), folder / IMAGE)
+    return {"map": MAP, "image": IMAGE}

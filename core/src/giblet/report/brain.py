@@ -94,7 +94,10 @@ def limit(rows: Mapping[str, NDArray[np.float64]], name: str) -> float:
 
 @styled
 def mosaic(maps: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[np.float64]] | None = None) -> Figure:
-    """Axial slices of each map (default: those of `rows_of`) with region outlines and a colour bar a row."""
+    """Axial slices of each map (default: those of `rows_of`) with region outlines and a colour bar a row.
+
+    The left of the brain is on the left.
+    """
     volume = Volume.of(maps["mask"].astype(bool), maps["affine"])
     rows = rows_of(maps) if rows is None else rows
     chosen, window = volume.slices(), volume.window()
@@ -114,6 +117,8 @@ def mosaic(maps: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[np.float
         fig.colorbar(shown, ax=list(line), shrink=0.85, aspect=12, ticks=[-top, 0, top], format="%.2g")
     for ax, z in zip(axes[0], chosen, strict=True):
         ax.set_title(f"z {volume.height_mm[z]:.0f} mm", fontsize=8)
+    for side, at in (("L", 0.0), ("R", 1.0)):
+        axes[0, 0].text(at, 0, side, transform=axes[0, 0].transAxes, ha="center", fontsize=8, color=INK)
     _name_regions(fig, maps)
     return fig
 
