@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from giblet.alignment import bin_events
 from giblet.analysis import bootstrap_interval, clip_slices, identify
 from giblet.analysis.decode import Reader
@@ -14,6 +15,7 @@ from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, t
 from giblet.errors import DataError
 from giblet.model import RelativeLoss, constant_prediction, predict_scans
 from giblet.pipeline.identify import identification
+from giblet.training.codes import fit_projection
 from giblet.training.front_ends import training_parts
 from giblet.types import Features, TRGrid
 from hypothesis import given
@@ -165,3 +167,20 @@ def test_a_run_leaves_out_what_its_annotations_call_the_same(world, quick_config
     assert pairs["plain"] - pairs["told"] == 2
     low, high = told["people"]["two_way_interval"]
     assert (told["people"]["n"], low <= told["people"]["two_way"] <= high) == (2, True)
+
+
+def test_a_code_of_many_columns_does_not_drown_plain_features(world, quick_config, build, monkeypatch):
+    """What is read of two plain columns tells most clips, beside sixty columns of which nothing is right."""
+    model, codes, nets = build(world, quick_config)
+    rng = np.random.default_rng(0)
+    code, plain = (rng.standard_normal((260, n)).astype(np.float32) for n in (60, 2))
+    projection = fit_projection([(code, plain)], [np.arange(260)], quick_config.model)
+    targets = projection.apply(code, plain)[1]
+    codes.projections["text"], codes.targets[0]["text"] = projection, targets
+    reader = Reader(model.eval(), nets, {}, codes, [world], predict_scans(model, codes, [world]), quick_config)
+    block = world.of("test")[0]
+    read = 0.5 * torch.from_numpy(rng.standard_normal((block.stop - block.start, 62)).astype(np.float32))
+    read[:, 60:] += 0.5 * torch.from_numpy(targets[block.trs, 60:])
+    monkeypatch.setattr(model, "rebuild", lambda z: {"text": read})
+    two_way = identification(nets[0], reader)["two_way"]
+    assert two_way > 0.8, two_way

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,6 +163,18 @@ def test_decoded_losses_agree_with_codes_where_the_decoder_is_the_identity(toy):
         x = toy.codes.targets[0][kind][:200]
         ratio = np.mean(x**2) / np.mean((x - x.mean(0)) ** 2)  # the constant is the mean, the code's is 0
         np.testing.assert_allclose(native[kind], code[kind].mean(1) * ratio, rtol=1e-4)
+
+
+def test_a_code_counts_as_much_as_the_plain_features_behind_it(toy):
+    """One column of code and two of plain features: the loss is the mean of the parts', not of the columns'."""
+    plain = Projection(np.zeros(1), np.ones(1), np.eye(3), np.zeros(2), np.ones(2), np.eye(2))
+    both = replace(toy.codes, projections=dict.fromkeys(KINDS, plain))
+    place, target = toy.places()[0], toy.codes.targets[0]["sight"]
+    z = torch.from_numpy(np.random.default_rng(0).standard_normal((200, 6)).astype(np.float32))
+    error, size = (np.square(a).mean(0) for a in (z.numpy()[:, :3] - target[200:], target[:200]))
+    parts = [np.mean([a[0], a[1:].mean()]) for a in (error, size)]
+    found = CodeLoss(replace(toy, codes=both)).per_tr(z, place)["sight"].mean()
+    assert found == pytest.approx(parts[0] / parts[1], rel=1e-5)
 
 
 def test_keeping_a_region_alone_is_losing_all_else(toy):
@@ -418,14 +431,17 @@ def test_the_order_is_compared_with_the_truth(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps({"lesions": truth}))
 
     def said(**effects):
-        known = {r: {"decodable": True, "effect": e} for r, e in effects.items()}
+        known = {r: {"decodable": True, "effect": e, "code_effect": -e} for r, e in effects.items()}
         rows = {r: {"video": {"from_measured": v, "from_predicted": {"decodable": False}}} for r, v in known.items()}
         for row in rows.values():
-            row["audio"] = {s: {"decodable": s == "from_measured", "effect": 0.1} for s in row["video"]}
+            row["audio"] = {
+                s: {"decodable": s == "from_measured", "effect": 0.1, "code_effect": 0.1} for s in row["video"]
+            }
         return lesion_truth(tmp_path / "truth.json", {"regions": rows})
 
     right, wrong = said(a=0.2, b=0.1, c=0.0), said(a=0.05, b=0.1, c=0.0)
     assert right["lesion_order_matches"] == {"from_measured": {"video": True}, "from_predicted": {}}
+    assert right["lesion_code_pairs_in_order"] == {"from_measured": {"video": 0}, "from_predicted": {}}
     assert right["lesion_first_matches"] == {"from_measured": {"a": True}, "from_predicted": {}}
     assert wrong["lesion_pairs_in_order"]["from_measured"]["video"] == pytest.approx(2 / 3)
     assert not wrong["lesion_order_matches"]["from_measured"]["video"]
@@ -436,7 +452,10 @@ def test_the_order_is_compared_with_the_truth(tmp_path):
 def test_one_decodable_modality_alone_does_not_suffer_most(tmp_path):
     truth = {"effect": {"a": {"video": 0.6}}, "first": {"a": "video"}}
     (tmp_path / "truth.json").write_text(json.dumps({"lesions": truth}))
-    row = {k: {s: {"decodable": k == "video", "effect": 0.1} for s in SOURCES} for k in ("video", "audio")}
+    row = {
+        k: {s: {"decodable": k == "video", "effect": 0.1, "code_effect": 0.1} for s in SOURCES}
+        for k in ("video", "audio")
+    }
     found = lesion_truth(tmp_path / "truth.json", {"regions": {"a": row}})
     assert found["lesion_first_matches"] == {s: {} for s in SOURCES}
 
@@ -661,6 +680,9 @@ def test_giblet_lesion_writes_table_map_and_files(run, lesion, tmp_path):
     assert told["compared_units"] == {"B": 16, "C": 16, "D": 16}
     assert not any("other sizes" in warning for warning in told["warnings"])
     assert (tmp_path / "out" / "lesion.png").stat().st_size > 5000
+    image, atlas = (nibabel.load(path) for path in (tmp_path / "out" / "lesion.nii.gz", run.parent / "atlas.nii"))
+    np.testing.assert_array_equal(image.get_fdata(), atlas.get_fdata() == 1)
+    np.testing.assert_array_equal(image.affine, atlas.affine)
     assert set(told["files"]["text"]) == {"original", "intact", "without", "alone"}
     text = json.loads((run / "metrics.json").read_text("utf-8"))["text"]
     assert told["files_from"] == text["reconstructed_from"]

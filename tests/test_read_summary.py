@@ -81,6 +81,18 @@ def test_what_does_not_vary_takes_no_weight_from_what_does():
     np.testing.assert_allclose(np.abs(padded), np.abs(plain), atol=1e-3)
 
 
+def test_what_is_read_back_counts_alike_part_by_part():
+    """However many columns a code has, and however many of them are dead, it weighs as much as the plain features."""
+    rng = np.random.default_rng(4)
+    code = np.concatenate([rng.standard_normal((300, 100)), np.zeros((300, 28))], 1).astype(np.float32)
+    rows = (rng.standard_normal((300, 3)) * [1, 9, 1]).astype(np.float32)
+    found = fit_projection([(code, rows)], [np.arange(300)], ModelConfig(), [3])
+    _, back, _ = found.apply(code, rows)
+    weighed = (back * found.weights).var(0)
+    assert [weighed[part].sum() for part in found.parts] == pytest.approx([1, 1], rel=1e-4)
+    assert Projection(np.zeros(12), np.ones(12)).weights == pytest.approx(np.full(12, 12**-0.5))
+
+
 def test_a_summary_of_another_width_is_refused():
     found = fit_projection([(CODE, SUMMARY)], [np.arange(40)], ModelConfig())
     with pytest.raises(DataError, match=r"has 4 columns, the model was trained on 5.*train again"):

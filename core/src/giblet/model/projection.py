@@ -54,6 +54,16 @@ class Projection:
         return [slice(0, self.width), *([slice(self.width, self.back)] if self.back > self.width else [])]
 
     @property
+    def weights(self) -> Matrix:
+        """By what the columns that are read back are multiplied, [W'], for each part to count alike: a variance of 1.
+
+        Of the code each column has that variance, of the plain features their mean.
+        """
+        counts = [max(1, int(varying(self.scale).sum())), *(part.stop - part.start for part in self.parts[1:])]
+        columns = [part.stop - part.start for part in self.parts]
+        return np.repeat(np.reciprocal(np.sqrt(counts)), columns).astype(np.float32)
+
+    @property
     def plain_outputs(self) -> int:
         """P', how many columns the plain features have."""
         return len(self.centre) if self.summary_basis is None else len(self.summary_basis)

@@ -29,7 +29,8 @@ def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
     compared with what this modality alone predicts.
     """
     blocks = _end_to_end(reader)
-    target = np.concatenate([reader.codes.targets[i][n.name][b.trs] for i, b in reader.places()])
+    weights = reader.codes.projections[n.name].weights
+    target = np.concatenate([reader.codes.targets[i][n.name][b.trs] for i, b in reader.places()]) * weights
     tr_s = float(reader.timelines[0].grid.tr_s)
     try:
         exclude = indistinct(reader, target, blocks, tr_s)
@@ -73,7 +74,7 @@ def _end_to_end(reader: Reader) -> list[slice]:
 
 
 def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> Array:
-    """Codes [T, W] of all test blocks read from one person's measured scans, or from everybody's."""
+    """Codes [T, W] of all test blocks read from one person's measured scans, or from everybody's, as they count."""
     parts = []
     for i, block in reader.places():
         z = (
@@ -82,7 +83,7 @@ def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> Arr
             else reader.latent("measured", i, block, subject)
         )
         parts.append(reader.model.rebuild(z)[n.name].detach().numpy())
-    return np.concatenate(parts)
+    return np.concatenate(parts) * reader.codes.projections[n.name].weights
 
 
 def _people(n: ModalityNets, reader: Reader, target: Float, blocks: list[slice], exclude: Mask) -> dict[str, Any]:

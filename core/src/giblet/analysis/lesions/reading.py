@@ -72,10 +72,16 @@ class Lesions:
 class CodeLoss:
     """The loss of each modality's code, relative to the best constant: what the decoders are trained to read first.
 
-    It is a few numbers a TR, where a film is thousands: cheap enough for a thousand random lesions.
+    Code and plain features count alike, as they do in training. It is a few numbers a TR, where a film is thousands:
+    cheap enough for a thousand random lesions.
     """
 
     reader: Reader
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """What each column of what is read is multiplied by, [W']."""
+        return {name: torch.from_numpy(self.reader.codes.projections[name].weights) for name in self.names}
 
     @cached_property
     def scale(self) -> dict[str, float]:
@@ -86,7 +92,8 @@ class CodeLoss:
                 codes.targets[i][name][trs[codes.present[i][name][trs]]]
                 for i, trs in enumerate(t.trs("train") for t in self.reader.timelines)
             ]
-            found[name] = max(float(np.mean(np.square(np.concatenate(rows), dtype=np.float64))), 1e-12)
+            weighed = np.concatenate(rows) * self.weights[name].numpy()
+            found[name] = max(float(np.mean(np.square(weighed, dtype=np.float64))), 1e-12)
         return found
 
     @cached_property
@@ -102,7 +109,8 @@ class CodeLoss:
         out = {}
         for name in self.names:
             target = torch.from_numpy(self.reader.codes.targets[i][name][block.trs])
-            loss = (guess[name] - target).square().mean(-1) / self.scale[name]
+            error = (guess[name] - target) * self.weights[name]
+            loss = error.square().mean(-1) / self.scale[name]
             out[name] = loss.double().numpy()
         return out
 
