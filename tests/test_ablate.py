@@ -112,7 +112,7 @@ def test_a_cell_of_other_settings_is_not_taken_for_this_one(study, tmp_path, cap
     [
         (["--modules", "mean,multi"], "did you mean 'multiscale'"),
         (["--modules", "mean,mean"], "each value once"),
-        (["--vary", "train.brain_grad"], "SECTION.KEY=VALUE"),
+        (["--vary", "train.brain_grad"], "--vary 'train.brain_grad' is not SECTION.KEY=VALUE"),
         (["--vary", "trian.lr=1,2"], "no section 'trian'; did you mean 'train'"),
         (["--vary", "model.hemodynamics=learned,cannonical"], "model.hemodynamics"),
         (["--vary", "train.lr=0.1", "--vary", "train.lr=0.2"], "varies twice"),

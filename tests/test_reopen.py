@@ -22,7 +22,7 @@ from giblet.pipeline.film import read_film
 from giblet.pipeline.new_scan import clock_notes, read_scan
 from giblet.pipeline.predict import predicted_scans
 from giblet.pipeline.reconstruct import cut, decoded
-from giblet.pipeline.reopen import reopen, reopen_with_data
+from giblet.pipeline.reopen import reopen, study_of, with_data
 from giblet.pipeline.study_record import known_notes
 from giblet.plugins import Registry
 from giblet.training import checkpoint
@@ -40,6 +40,11 @@ AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 
 def quiet(*_):
     """No progress."""
+
+
+def reopen_with_data(run, registry, progress, study=None):
+    """A finished run with its study read again."""
+    return with_data(reopen(run, registry), study_of(run, study), progress)
 
 
 def write_stimulus(folder, name, seed, trs, sound=True):

@@ -232,8 +232,8 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def parse_override(pair: str) -> tuple[str, Any]:
-    """Turn `section.key=value` into a setting's name and its value.
+def parse_override(pair: str, option: str = "-o") -> tuple[str, Any]:
+    """Turn `section.key=value`, given to an option, into a setting's name and its value.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def parse_override(pair: str) -> tuple[str, Any]:
     path, equals, value = pair.partition("=")
     section, dot, key = path.partition(".")
     if not (equals and dot and section and key):
-        raise ConfigError(f"-o {pair!r} is not SECTION.KEY=VALUE, for example -o train.trunk_steps=500")
+        raise ConfigError(f"{option} {pair!r} is not SECTION.KEY=VALUE, for example {option} train.trunk_steps=500")
     return path, parse_value(value)
 
 
@@ -267,15 +267,15 @@ def nested(settings: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, dict[
     return sections
 
 
-def parse_overrides(pairs: Iterable[str], kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Turn `section.key=value` into nested settings.
+def parse_overrides(pairs: Iterable[str], kinds: Iterable[str], option: str = "-o") -> dict[str, dict[str, Any]]:
+    """Turn `section.key=value`, given to an option, into nested settings.
 
     Raises
     ------
     ConfigError
         As `parse_override` and `nested`.
     """
-    return nested(dict(map(parse_override, pairs)), kinds)
+    return nested(dict(parse_override(pair, option) for pair in pairs), kinds)
 
 
 def build_config(

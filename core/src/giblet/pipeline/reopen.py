@@ -131,21 +131,6 @@ def reopen(run: Path, registry: Registry) -> Reopened:
     )
 
 
-def reopen_with_data(run: Path, registry: Registry, progress: Progress, study: Study | None = None) -> ReopenedStudy:
-    """A finished run with its study read again, so that its test blocks can be scored; nothing is trained or fitted.
-
-    `study` says where the files are now, if not where they were.
-
-    Raises
-    ------
-    ConfigError, PluginError
-        As `reopen`.
-    DataError
-        If a file of the study is gone or has changed, naming the first.
-    """
-    return with_data(reopen(run, registry), study_of(run, study), progress)
-
-
 def study_of(run: Path, moved: Study | None = None) -> Study:
     """The study of a run, or `moved` where that holds the same files.
 

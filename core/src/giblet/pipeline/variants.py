@@ -50,7 +50,7 @@ def parse_axis(text: str, kinds: Iterable[str]) -> Axis:
         If it has another form, names an unknown section, or gives a value twice.
     """
     path, _, listed = text.partition("=")
-    parse_overrides([f"{path}={listed}" if listed else path], kinds)  # says what is wrong with the form or the section
+    parse_overrides([text if listed else path], kinds, "--vary")  # says what is wrong with the form or the section
     whole = parse_value(listed)
     return axis_of(path, tuple(whole) if isinstance(whole, list) else tuple(map(parse_value, listed.split(","))))
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from giblet.report.sections.curves import constant_of
+
 SIGNIFICANT = 0.05
 RIDGES = ("ridge_r", "banded_r", "summary_ridge_r", "summary_banded_r", "hrf_banded_r", "hrf_group_r")
 NOTHING_READ = 1.0
@@ -13,8 +15,6 @@ FEWEST_PIECES = 4
 """Pieces of 30 s that a test must have for an interval to mean anything."""
 CALIBRATED = 0.99
 """What is read from scans is scored at its best multiple, which by itself brings a loss a little below a constant's."""
-TRUNK_CONSTANT = 2.0
-"""What a constant scores in the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 
 
 def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
@@ -82,12 +82,8 @@ def alarms(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, Any]) -> lis
         f"Training learned nothing that holds on validation blocks ({', '.join(filter(None, stage))}): the loss stayed "
         f"at {loss:.2f}, a constant's is {constant:.0f}."
         for stage, loss in best.items()
-        if math.inf > loss >= _least(stage[0]) * (constant := _constant(stage[0])) and not _made_good(*stage, metrics)
+        if math.inf > loss >= _least(stage[0]) * (constant := constant_of(stage[0])) and not _made_good(*stage, metrics)
     ]
-
-
-def _constant(stage: str) -> float:
-    return TRUNK_CONSTANT if stage.startswith("trunk") else NOTHING_READ
 
 
 def _least(stage: str) -> float:

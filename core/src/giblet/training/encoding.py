@@ -17,6 +17,7 @@ from giblet.training.evidence import (
     SCALES,
     Candidate,
     Design,
+    Mask,
     Prior,
     Real,
     Rows,
@@ -104,7 +105,7 @@ class EncodingFit:
         """What the mean scan of some people says, once it is known how late each of them is."""
         voxels, n = self.encoding.get_buffer(f"voxels_{people[0]}").shape[1], len(self.encoding.likeness)
         some = evenly(voxels, MOST_VOXELS)
-        correlation = autocorrelation((rows for k in people for rows in self._rows([k])), some)
+        correlation = autocorrelation(self._scans(people, some))
         for _ in range(ROUNDS if len(people) > 1 else 0):
             design = self._design(people, correlation)
             sums = design.sums(some)
@@ -160,6 +161,13 @@ class EncodingFit:
                 x = sum(designs[k][block.trs] * share[k][:, None, None] for k in there)
                 scans = [(line.scans[self.subjects[k]][block.trs], share[k][:, None]) for k in there]
                 yield Rows(np.asarray(x), partial(_mean, scans), count)
+
+    def _scans(self, people: Sequence[int], voxels: Int) -> Iterator[tuple[Single, Mask]]:
+        """Some voxels of each one's scan, and which TRs were measured, block by block."""
+        for subject in (self.subjects[k] for k in people):
+            for line in (t for t in self.timelines if subject in t.scans):
+                for block in line.of(*self.labels):
+                    yield line.scans[subject][block.trs][:, voxels], line.scanned[subject][block.trs]
 
     def _late(self, person: int, voxels: Int, weights: Single) -> float:
         """How much later than the others a person is: where the common prediction leaves least of their scan.

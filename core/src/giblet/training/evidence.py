@@ -95,14 +95,15 @@ def _white(z: Single, people: Real, correlation: float) -> Single:
     return np.asarray(white[measured], np.float32)
 
 
-def autocorrelation(rows: Iterable[Rows], voxels: Int) -> float:
-    """Of scans with themselves a TR later, over some voxels: what that of their noise is taken for, signal or not.
+def autocorrelation(scans: Iterable[tuple[Single, Mask]]) -> float:
+    """Of scans with themselves a TR later: what that of their noise is taken for, signal or not.
 
-    What a first fit leaves has less: it takes slow noise for signal.
+    They come block by block, [n, V], with which of their TRs were measured, [n]. What a first fit leaves has less: it
+    takes slow noise for signal.
     """
     products = squares = 0.0
-    for _, measure, people in rows:
-        pairs, y = (people[1:] > 0) & (people[:-1] > 0), measure(voxels)
+    for y, there in scans:
+        pairs = there[1:] & there[:-1]
         here, before = y[1:][pairs], y[:-1][pairs]
         products += float(np.vdot(here, before))
         squares += float(np.vdot(here, here) + np.vdot(before, before)) / 2

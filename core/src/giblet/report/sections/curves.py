@@ -7,6 +7,7 @@ from giblet.report.markup import Html, Section, figure, html, number, paragraphs
 from giblet.report.run_folder import RunFolder
 
 TRUNK_CONSTANT = 2.0
+"""Of the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 LOSSES = (
     "Relative loss: the best constant predictor has 1 (dotted), perfect is 0. The trunk's is the sum of two such "
     "terms, of squared error and of 1 - r: there a constant has 2. The decoders train on a sum over all that they make "
@@ -31,8 +32,14 @@ def _stage(run: RunFolder, stage: str) -> Html:
     known = [row["validation"] for row in rows if row.get("validation") is not None]
     best = f"best validation loss {number(min(known))}" if known else "no validation loss"
     said = f"{stage}: {rows[-1]['step']:,} steps, {best}, {number(sum(_spent(rows)))} s."
-    constant = TRUNK_CONSTANT if stage.startswith("trunk") else 1.0
-    return figure(svg(curve(rows, stage, constant, stage.startswith("decoders")), f"Training curve of {said}"), said)
+    return figure(
+        svg(curve(rows, stage, constant_of(stage), stage.startswith("decoders")), f"Training curve of {said}"), said
+    )
+
+
+def constant_of(stage: str) -> float:
+    """What a constant scores in the loss of a stage."""
+    return TRUNK_CONSTANT if stage.startswith("trunk") else 1.0
 
 
 def _spent(rows: list[dict[str, float]]) -> list[float]:
