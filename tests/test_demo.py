@@ -331,14 +331,14 @@ def test_a_region_that_processes_share_holds_more_than_can_be_read_there(truth):
     effect, power = truth["lesions"]["effect"], truth["lesions"]["power"]
     for modality, region in (("video", "visual"), ("audio", "auditory"), ("text", "language")):
         assert power["association"][modality] > 0.4 * power[region][modality]
-        assert 0.03 < effect["association"][modality] < 0.2 * effect[region][modality]
+        assert 0.04 < effect["association"][modality] < 0.2 * effect[region][modality]
         others = [effect[r][modality] for r in ("visual", "auditory", "language", "quiet") if r != region]
         assert max(map(abs, others)) < 0.03
         assert sum(row[modality] for row in power.values()) == pytest.approx(1, abs=1e-3)
 
 
 def test_an_oracle_without_a_region_is_a_ridge_that_sees_other_moments():
-    """scikit-learn's ridge from noiseless scans, shown every other moment of the region, one after the other."""
+    """scikit-learn's ridge from noiseless scans, shown every other moment of the region of each of two people."""
     rng = np.random.default_rng(0)
     cause, other = rng.standard_normal((2, 640, 3))
     part, rest = (x @ rng.standard_normal((3, 10)) for x in (cause, other))
@@ -352,13 +352,13 @@ def test_an_oracle_without_a_region_is_a_ridge_that_sees_other_moments():
     shaped = [(x / sd).reshape(2, 320, 5, 2).swapaxes(2, 3) for x in (scan, signal, part)]
     found = reader_losses(*shaped, regions)
     ridge = Ridge(alpha=640, fit_intercept=False).fit(signal / sd, part / sd)
+    intact = ridge.predict(scan[test] / sd) - part[test] / sd
     for region, loss in zip(regions, found, strict=True):
-        turned, where = [], np.repeat(region, 2)
-        for moment in range(100):
-            shown = scan[test].copy()
-            shown[:, where] = np.roll(shown[:, where], moment, 0)
-            turned.append(np.square(ridge.predict(shown / sd) - part[test] / sd).sum())
-        expected = (np.mean(turned) - turned[0]) / np.square(part[test] / sd).sum()
+        columns = [2 * np.flatnonzero(region) + person for person in range(2)]
+        said = [scan[test][:, c] @ ridge.coef_[:, c].T / sd for c in columns]
+        turned = [[np.roll(x, moment, 0) for moment in range(100)] for x in said]
+        lesioned = [np.square(intact - sum(said) + a + b).sum() for a in turned[0] for b in turned[1]]
+        expected = (np.mean(lesioned) - np.square(intact).sum()) / np.square(part[test] / sd).sum()
         assert loss == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 

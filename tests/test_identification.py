@@ -182,5 +182,7 @@ def test_a_code_of_many_columns_does_not_drown_plain_features(world, quick_confi
     read = 0.5 * torch.from_numpy(rng.standard_normal((block.stop - block.start, 62)).astype(np.float32))
     read[:, 60:] += 0.5 * torch.from_numpy(targets[block.trs, 60:])
     monkeypatch.setattr(model, "rebuild", lambda z: {"text": read})
-    two_way = identification(nets[0], reader)["two_way"]
-    assert two_way > 0.8, two_way
+    found, weights = identification(nets[0], reader), np.repeat([60**-0.5, 2**-0.5], [60, 2])
+    alone = identify(read.numpy() * weights, targets[block.trs] * weights, [slice(0, len(read))], 1.5)
+    assert (found["two_way"], found["top1"], found["top5"]) == (alone.two_way, alone.top1, alone.top5)
+    assert found["two_way"] > 0.8

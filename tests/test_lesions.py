@@ -556,6 +556,14 @@ def test_components_are_counted_from_zero():
         target(model=model, components=[0, 1, 2])
 
 
+def test_components_of_parcels_lie_where_the_parcels_do():
+    code = Pca(ModelConfig(preset="two-stage", components=2), SIDE, 300)
+    code.fit(np.random.default_rng(0).standard_normal((300, SIDE)).astype(np.float32), 0)
+    brain = fitted("parcels", **BRAIN.state, unit=SLAB)
+    found = find_target(Wanted(components=[1]), ATLAS, brain, SimpleNamespace(middle=code), SIDE)
+    np.testing.assert_allclose(found.weights, np.abs(code.weights[1].numpy())[SLAB], rtol=1e-5)
+
+
 def test_tables_of_parcels_take_their_regions_from_the_labels(tmp_path):
     (tmp_path / "labels.tsv").write_text("index\tname\tnetwork\n1\tone\tfirst\n2\ttwo\tfirst\n3\tthree\tlast\n")
     brain = fitted(columns=np.array([3]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from giblet.report.brain import GAIN, WEIGHTS, best_ridge, limit, rows_of
+from giblet.report.brain import GAIN, WEIGHTS, best_ridge, limit, mosaic, rows_of
 
 MAPS = {"r_group": np.array([0.1, 0.5]), "ridge_group": np.array([0.0, 0.6]), "ceiling_group": np.array([0.3, 0.9])}
 
@@ -27,3 +27,19 @@ def test_the_model_is_compared_with_the_best_ridge():
     assert best_ridge(maps) == "hrf_banded_group"
     np.testing.assert_allclose(rows_of(maps)[GAIN], [-0.2, -0.2])
     assert best_ridge({"r_group": MAPS["r_group"]}) is None
+
+
+@pytest.mark.parametrize("affine", [np.diag([3.0, 3, 3, 1]), np.diag([-3.0, 3, 3, 1])])
+def test_what_is_right_is_on_the_side_of_the_r(affine):
+    """Whichever way the scans' first axis runs."""
+    mask = np.ones((6, 5, 4), bool)
+    affine[0, 3] = -2.5 * affine[0, 0]
+    x = affine[0, 0] * np.argwhere(mask)[:, 0] + affine[0, 3]
+    figure = mosaic({"mask": mask, "affine": affine}, {"right": (x > 0).astype(float)})
+    axes = figure.axes[0]
+    shown = np.asarray(axes.images[0].get_array())
+    assert (shown[:, :3] == 0).all()
+    assert (shown[:, 3:] == 1).all()
+    left, right = axes.get_xlim()
+    assert left < right
+    assert {t.get_text(): t.get_position()[0] for t in axes.texts} == {"L": 0, "R": 1}

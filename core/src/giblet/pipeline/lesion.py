@@ -221,7 +221,7 @@ def _films(made: Lesioned, place: tuple[int, Block], folder: Path, progress: Pro
 
 
 def _place(inputs: Inputs, target: Target, folder: Path) -> dict[str, str | None]:
-    """Where the lesion lies, as a picture and as an image on the scans' grid; neither where voxels have no places.
+    """Where the target lies, as a picture and as an image on the scans' grid; neither where voxels have no places.
 
     Of voxels the image is a mask, which `--mask` takes again; of components it has their weights.
     """
@@ -237,5 +237,7 @@ def _place(inputs: Inputs, target: Target, folder: Path) -> dict[str, str | None
     save_png(mosaic(maps, {target.name: target.weights}), folder / MAP)
     volume = np.zeros(maps["mask"].shape, np.float32)
     volume[maps["mask"].astype(bool)] = target.weights
-    nibabel.save(nibabel.Nifti1Image(volume, maps["affine"]), folder / IMAGE)
+    image = nibabel.Nifti1Image(volume, maps["affine"])
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, folder / IMAGE)
     return {"map": MAP, "image": IMAGE}

@@ -143,14 +143,14 @@ def _components(numbers: Sequence[int], model: Model, brain: BrainModality, voxe
         each = code.weights.detach().double().numpy()[chosen]
     elif brain.learned_space:
         chosen, units = _numbered(numbers, voxels), Voxels(voxels)
-        each = brain.from_space(np.eye(voxels)[chosen])
+        each = np.eye(voxels)[chosen]
     else:
         raise ConfigError(
             "--component needs a run whose brain space is compressed (-o fmri.space=pca, -o model.preset=two-stage); "
             "give --region or --mask"
         )
     name = "component " + "+".join(map(str, sorted(set(numbers))))
-    return Target(name, chosen, units, np.abs(each).sum(0), of_voxels=False)
+    return Target(name, chosen, units, np.abs(brain.from_space(each)).sum(0), of_voxels=False)
 
 
 def _numbered(numbers: Sequence[int], units: int) -> Mask:

@@ -15,7 +15,7 @@ from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.regions import Masks
 from giblet.types import Progress
 
-TIE = 0.05
+TIE = 0.03
 """Losses of a truth's reader that are nearer than this are no order that could be found again."""
 
 

@@ -27,8 +27,8 @@ decodable: there is nothing that a lesion could take."""
 NATIVE_TRS = 100
 """TRs that are decoded in full for the losses without an interval."""
 TESTED_ON = (
-    "code_*, intervals, p and interactions: the loss of each modality's code; intact, lesion and effect: that of "
-    "the decoded features; both relative to the best constant"
+    "code_*, intervals, p and interactions: the loss of each modality's code and plain features, which count alike; "
+    "intact, lesion and effect: that of the decoded features; both relative to the best constant"
 )
 MOST_REGIONS = 12
 """With more regions than this, random lesions and interactions are left out: their number grows with its square."""

@@ -14,7 +14,7 @@ from giblet.data.demo.schedule import TEST, TEST_RUN, Float64
 
 
 def lesion_table(people: list[Person]) -> dict[str, Any]:
-    """What each region's loss costs the best linear reader, where the power is, and what suffers first.
+    """What each region's loss costs a linear reader, where the power is, and what suffers first.
 
     The reader knows everybody's noiseless scans and the SD of each voxel's noise, and reads all people's scans at once.
     A region that a process shares with others holds more of it than anybody can read there (`power`), for what the
@@ -43,8 +43,8 @@ def reader_losses(scan: Float64, signal: Float64, part: Float64, regions: list[n
     """What the loss of each region [V] adds to the relative squared error of `part`, read from test scans.
 
     All are [R, T, S, V], in SD of each voxel's noise, and cleaned: `signal` is what scans hold beside noise, `part`
-    what one process causes. The reader is linear and the best for independent noise. In place of a lesioned region it
-    sees another moment: what it would have said is missing, and what it says now is wrong.
+    what one process causes. The reader is linear, and the best where noise is independent. In place of a lesioned
+    region it sees another moment, each person's own: what they would have said is missing, what they say now is wrong.
     """
     known, target = (x.reshape(-1, *x.shape[2:]) for x in (signal, part))
     shown, truth = scan[TEST_RUN, TEST], part[TEST_RUN, TEST]
@@ -52,10 +52,10 @@ def reader_losses(scan: Float64, signal: Float64, part: Float64, regions: list[n
     weights = np.linalg.solve(alike + len(known) * np.eye(len(known)), target.reshape(len(known), -1))
 
     def read(where: np.ndarray) -> Float64:
-        """What these voxels [V] say of the part."""
-        like = np.tensordot(shown[..., where], known[..., where], ([1, 2], [1, 2]))
-        return np.asarray((like @ weights).reshape(truth.shape))
+        """What these voxels [V] of each person say of the part, [S, T, S, V]."""
+        like = np.einsum("tsv,nsv->stn", shown[..., where], known[..., where], optimize=True)
+        return np.asarray((like @ weights).reshape(-1, *truth.shape))
 
-    error, size = read(np.ones(scan.shape[-1], bool)) - truth, np.square(truth).sum()
-    said = [read(region) for region in regions]
-    return [float((np.square(error - x).sum() + np.square(x).sum() - np.square(error).sum()) / size) for x in said]
+    error, size = read(np.ones(scan.shape[-1], bool)).sum(0) - truth, np.square(truth).sum()
+    lost = [np.square(error - x.sum(0)).sum() + np.square(x).sum() for x in map(read, regions)]
+    return [float((loss - np.square(error).sum()) / size) for loss in lost]

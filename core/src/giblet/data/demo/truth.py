@@ -15,7 +15,7 @@ from giblet.data.demo.neurons import components
 from giblet.data.demo.schedule import N_TRS, TEST, TEST_RUN, TR_S, Float64, Plan
 from giblet.data.demo.world import FINE_HZ, World
 
-VERSION = 1
+VERSION = 2
 LAGS = 20
 CANONICAL_PEAK_S = 5.5
 PENALTIES = 10.0 ** np.arange(-1, 7)
@@ -31,9 +31,10 @@ DEFINITIONS = {
     "signal": "cleaned noiseless signal in SD, mean over people and over a parcel's voxels, all runs end to end",
     "decoding": "share of 9 s test clips told from another, 30 s or more away, by correlating voxels in noise SD "
     "with what the process alone causes; 'all' is over all voxels, 0.5 is chance, null where no pair could be told",
-    "lesions": "effect: what the best linear reader of all test scans, who knows noiseless ones, loses of what a "
-    "process causes, over its power, when a region shows another moment; power: a region's share of that power, in "
-    "noise SD; first: which modality a region's loss costs most",
+    "lesions": "effect: what a linear reader of all test scans, who knows noiseless ones and takes noise for "
+    "independent, loses of what a process causes, over its power, when a region shows another moment of each person; "
+    "power: a region's share of what a process causes in all runs, in noise SD; first: which modality a region's loss "
+    "costs most",
 }
 
 

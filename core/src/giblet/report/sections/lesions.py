@@ -11,9 +11,9 @@ from giblet.report.run_folder import RunFolder
 
 MEANING = (
     "Decoded: relative loss of the film, sound or text with the lesion, minus without, on test blocks; 0 means that "
-    "the region did not matter. On codes: the same of the code that decoders read first, with its 95% interval over "
-    "people and blocks of TRs, and p against random lesions that are as large, as connected and as reliable, beside "
-    "the region."
+    "the region did not matter. On codes: the same of the code that decoders read first and, alike, of the plain "
+    "features behind it, with its 95% interval over people and blocks of TRs, and p against random lesions that are as "
+    "large, as connected and as reliable, beside the region."
 )
 INTERACTING = (
     "Interaction: what the first region's lesion costs the first kind more than the second, beyond what the second "
