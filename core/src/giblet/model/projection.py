@@ -57,7 +57,7 @@ class Projection:
     def weights(self) -> Matrix:
         """By what the columns that are read back are multiplied, [W'], for each part to count alike: a variance of 1.
 
-        Of the code each column has that variance, of the plain features their mean.
+        Before, each column of a code has that variance, and so has the mean column of plain features.
         """
         counts = [max(1, int(varying(self.scale).sum())), *(part.stop - part.start for part in self.parts[1:])]
         columns = [part.stop - part.start for part in self.parts]
