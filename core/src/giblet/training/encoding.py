@@ -8,11 +8,13 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from giblet.data.dataset import Timeline
 from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes, cleaned
-from giblet.model.encoding import DELAYS_S, FEATURES
+from giblet.model.encoding import DELAYS_S, FEATURES, Likeness
+from giblet.training import relevance
 from giblet.training.evidence import (
     SCALES,
     Candidate,
@@ -26,7 +28,7 @@ from giblet.training.evidence import (
     autocorrelation,
     shares,
 )
-from giblet.training.likeness import fit_likeness, likened
+from giblet.training.likeness import WIDTH, fit_likeness, likened
 from giblet.training.small_matrices import FAINT, MOST_TRS, evenly
 from giblet.types import Int
 
@@ -75,13 +77,18 @@ class EncodingFit:
     ) -> None:
         assert model.encoding is not None
         self.encoding, self.subjects, self.timelines, self.labels = model.encoding, model.subjects, timelines, labels
-        likeness, runs = self.encoding.likeness, range(len(timelines))
-        fit_likeness(likeness, codes, timelines, labels)
-        self.features = [torch.cat(list(likened(likeness, codes, i).values()), -1) for i in runs]
-        self.encoding.get_buffer("delay_s").zero_()
         everybody = range(len(self.subjects))
         together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
+        learned = relevance.told(sum(self._voxels(people) for people in together))
+        width = relevance.WIDTH if learned else WIDTH
+        fit_likeness(self.encoding.likeness, codes, timelines, labels, width)
+        self.codes = codes
+        self.features = self._features()
+        self.encoding.get_buffer("delay_s").zero_()
         self.groups = [self._group(people) for people in together]
+        for _ in range(relevance.ROUNDS if learned else 0):
+            self._turn(learned)
+            self.groups = [self._fitted(g.people, g.design.correlation) for g in self.groups]
         self.own = {k: self._own(k, g) for g in self.groups if len(g.people) > 1 for k in g.people}
 
     def weights(self, group: Group, voxels: Int) -> Iterator[tuple[int, Weights]]:
@@ -101,10 +108,33 @@ class EncodingFit:
         people = max(group.design.people, 1.0)
         return lambda own: shared + group.prior.weights(turned, share, left, SCALES * own / people) if own else shared
 
+    def _features(self) -> list[Tensor]:
+        """What the TRs of each run are like, modalities side by side, [T, Q]."""
+        each = (likened(self.encoding.likeness, self.codes, i) for i in range(len(self.timelines)))
+        return [torch.cat(list(run.values()), -1) for run in each]
+
+    def _turn(self, learned: float) -> None:
+        """Make directions of features as large as the voxels of all people weigh them."""
+        parts = (len(DELAYS_S), len(self.encoding.likeness), FEATURES, -1)
+        found = np.sum([relevance.alike(self._shared(g).reshape(parts)) for g in self.groups], axis=0)
+        rows = torch.cat([f[t.trs(*self.labels)] for f, t in zip(self.features, self.timelines, strict=True)])
+        each = zip(self.encoding.likeness.values(), found, rows.split(FEATURES, -1), strict=True)
+        for like, together, mine in each:
+            assert isinstance(like, Likeness)
+            relevance.turn_to(like, relevance.square_root(together, learned), mine)
+        self.features = self._features()
+
+    def _shared(self, group: Group) -> Single:
+        """What people of a group share of the weights of some voxels, [R Q, V]."""
+        sums = group.design.sums(group.some)
+        return group.prior.weights(group.turned, group.prior.share(group.turned, sums), sums)
+
+    def _voxels(self, people: Sequence[int]) -> int:
+        return int(self.encoding.get_buffer(f"voxels_{people[0]}").shape[1])
+
     def _group(self, people: Sequence[int]) -> Group:
         """What the mean scan of some people says, once it is known how late each of them is."""
-        voxels, n = self.encoding.get_buffer(f"voxels_{people[0]}").shape[1], len(self.encoding.likeness)
-        some = evenly(voxels, MOST_VOXELS)
+        n, some = len(self.encoding.likeness), evenly(self._voxels(people), MOST_VOXELS)
         correlation = autocorrelation(self._scans(people, some))
         for _ in range(ROUNDS if len(people) > 1 else 0):
             design = self._design(people, correlation)
@@ -117,8 +147,13 @@ class EncodingFit:
             late = np.array([self._late(k, some[telling], weights[:, telling]) for k in people])
             if np.isfinite(late).any():
                 self.encoding.put("delay_s", torch.from_numpy(np.nan_to_num(late - np.nanmean(late))))
-        design = self._design(people, correlation)
-        prior = Prior.of(_candidates(list(shares(n))), design, design.sums(some))
+        return self._fitted(people, correlation)
+
+    def _fitted(self, people: Sequence[int], correlation: float) -> Group:
+        """The same, of people of whom it is known."""
+        voxels, design = self._voxels(people), self._design(people, correlation)
+        candidates = _candidates(list(shares(len(self.encoding.likeness))))
+        prior = Prior.of(candidates, design, design.sums(evenly(voxels, MOST_VOXELS)))
         return Group(people, voxels, design, prior, prior.turned(design))
 
     def _own(self, person: int, group: Group) -> tuple[Design, Sequence[Turned]]:

@@ -20,7 +20,9 @@ WIDTH = 16.0
 (4) were better by 0.001 in r on demo worlds and worse by 0.03 on the scans of 27 people who heard a story."""
 
 
-def fit_likeness(likeness: Likenesses, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label]) -> None:
+def fit_likeness(
+    likeness: Likenesses, codes: Codes, timelines: Sequence[Timeline], labels: Sequence[Label], width: float = WIDTH
+) -> None:
     """Learn from the TRs of some blocks what TRs are like, modality by modality.
 
     What nets read and plain features have the same variance in all: the first keeps what most varies, the second holds
@@ -37,7 +39,7 @@ def fit_likeness(likeness: Likenesses, codes: Codes, timelines: Sequence[Timelin
             scale = np.concatenate([np.full(part.shape[1], _to_one(part)) for part in parts])
             rows = np.concatenate(parts, 1) * scale
             _fill(like, "scale", scale)
-            _fit(like, rows[evenly(len(rows), ANCHORS)])
+            _fit(like, rows[evenly(len(rows), ANCHORS)], width)
 
 
 def likened(likeness: Likenesses, codes: Codes, run: int) -> dict[str, Tensor]:
@@ -57,11 +59,11 @@ def _to_one(rows: NDArray[np.float32]) -> float:
     return variance**-0.5 if variance > FAINT * float(np.square(x).mean()) else 0.0
 
 
-def _fit(like: Likeness, x: NDArray[np.float64]) -> None:
+def _fit(like: Likeness, x: NDArray[np.float64], times: float) -> None:
     """The leading components of the centred kernel of some rows [n, P]; in all, features have a mean square of 1."""
     n = len(x)
     apart = (np.square(x).sum(1)[:, None] + np.square(x).sum(1) - 2 * x @ x.T).clip(0)
-    width = WIDTH * float(apart.sum()) / (n * (n - 1))
+    width = times * float(apart.sum()) / (n * (n - 1))
     if not width:
         return  # nothing varies
     near, centre = np.exp(-apart / width), np.eye(n) - 1 / n
