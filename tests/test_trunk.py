@@ -15,7 +15,7 @@ from giblet.model import Delays, Ensemble, members_of, predict_scans, run_drive
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.networks import member_seeds
 from giblet.pipeline.train import fit_trunk
-from giblet.training import Schedule, TrunkTask, fit, most_steps, trunk
+from giblet.training import Schedule, TrunkTask, closed_form, fit, most_steps, trunk
 from giblet.types import TRGrid
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +110,60 @@ def test_the_refit_trains_on_validation_too_and_never_on_the_test(build, world, 
     plain = weights(world, "plain")
     assert torch.equal(plain, weights(noise(slice(205, 260)), "test"))
     assert not torch.equal(plain, weights(noise(slice(150, 180)), "validation"))
+
+
+def test_what_is_judged_was_predicted_before_the_refit(build, world, quick_config, tmp_path):
+    """It is the same whether a refit follows or not; what is kept is not."""
+
+    def judged(refit):
+        config = with_train(quick_config, trunk_steps=30, refit=refit)
+        model, codes, _ = build(world, config)
+        (tmp_path / str(refit)).mkdir()
+        found = fit_trunk(model, codes, [world], config, RunFolder(tmp_path / str(refit)), quiet)
+        return found[0], predict_scans(model, codes, [world])[0]
+
+    (with_refit, kept), (without, same) = judged(refit=True), judged(refit=False)
+    for s in world.scans:
+        np.testing.assert_array_equal(with_refit[s], without[s])
+        np.testing.assert_array_equal(without[s], same[s])
+        assert not np.allclose(kept[s], without[s], atol=1e-3)
+
+
+def test_the_closed_form_that_is_kept_has_seen_validation_too(build, world, quick_config, tmp_path, monkeypatch):
+    """Let it count all: what it says hangs on the validation blocks, and not on the test."""
+    config = with_train(quick_config, trunk_steps=10)
+
+    def choose(*args):
+        closed_form.choose(*args)
+        return closed_form.Choice(1.0, 0.0, 1.0)
+
+    def says(block):
+        scans = {s: y.copy() for s, y in world.scans.items()}
+        for y in scans.values():
+            y[block] = np.random.default_rng(9).standard_normal(y[block].shape)
+        model, codes, _ = build(world, config)
+        place = tmp_path / str(block.start)
+        place.mkdir()
+        fit_trunk(model, codes, [replace(world, scans=scans)], config, RunFolder(place), quiet)
+        return predict_scans(model, codes, [world])[0]["a"]
+
+    monkeypatch.setattr("giblet.pipeline.train.choose", choose)
+    plain = says(slice(0, 0))
+    np.testing.assert_array_equal(plain, says(slice(205, 260)))
+    assert np.abs(plain - says(slice(150, 180))).max() > 0.05
+
+
+def test_nobody_is_validated_where_they_were_not_measured(build, world, quick_config):
+    """Where nobody was, validation says what it says of a constant."""
+    gone = world.scanned["b"] & (np.arange(260) < 150)
+    model, codes, _ = build(world, quick_config)
+    partly = replace(world, scanned=world.scanned | {"b": gone})
+    alone = replace(world, scans={"a": world.scans["a"]})
+    assert TrunkTask(model, codes, [partly], quick_config).validate() == pytest.approx(
+        TrunkTask(model, codes, [alone], quick_config).validate()
+    )
+    nobody = replace(world, scanned=dict.fromkeys(world.scans, gone))
+    assert TrunkTask(model, codes, [nobody], quick_config).validate() == 2.0
 
 
 @pytest.mark.parametrize(("trs", "steps"), [((84,), 100), ((84, 428), 100), ((512, 256), 200), ((320,) * 8, 900)])

@@ -32,11 +32,9 @@ from giblet.training.drawing import Drawn, draw_scans, frames_of, read_trs
 from giblet.training.inversion import fit_inversion
 from giblet.training.recompute import through
 from giblet.training.share import WHOLE, Rows, Share, own_draws
-from giblet.training.trunk import TrunkTask
+from giblet.training.trunk import BOLD_CONSTANT, TrunkTask
 
 BOLD = "fmri"
-BOLD_CONSTANT = 2.0
-"""What a constant scores in the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 
 
 class DecoderTask:

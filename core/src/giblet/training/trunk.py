@@ -22,6 +22,8 @@ OWN_HEAD_RATE = 0.1
 """Where a shared head carries what people have in common, their own heads learn the difference this much slower."""
 DELAY_RATE = 20.0
 """People's delays learn this much faster: 0.01 TR a step at most, with the default rate of the trunk."""
+BOLD_CONSTANT = 2.0
+"""What a constant scores in the loss of BOLD: 1 of squared error and 1 of 1 - r."""
 FEW_TRS, FEW_STEPS, MORE_STEPS = 512, 100, 200
 """Up to so many training TRs, so many steps of the trunk; and as many more for every so many TRs beyond.
 
@@ -128,7 +130,10 @@ class TrunkTask:
         return batch.rows.weight * torch.stack(losses or [nothing]).mean()
 
     def validate(self, share: Share = WHOLE) -> float:
-        """The BOLD loss on the validation blocks, averaged over people; a share's part of it."""
+        """The BOLD loss on the validation blocks, averaged over who was measured there; a share's part of it.
+
+        Where nobody was, what a constant scores.
+        """
         self.module.eval()
         scores = [
             self._score(drive, t, s, block)
@@ -136,9 +141,9 @@ class TrunkTask:
             if t.of("validation")
             for drive in [run_drive(self.module, self.codes, i).detach()]
             for block in t.of("validation")
-            for s in t.scans
+            for s in t.measured(block)
         ]
-        return float(np.mean(scores)) / share.count
+        return float(np.mean(scores or [BOLD_CONSTANT])) / share.count
 
     def _score(self, drive: Tensor, t: Timeline, subject: str, block: Block) -> float:
         """The BOLD loss of a person on a block of a run."""
