@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import torch
 from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses
+from giblet.analysis.identification import identify
 from giblet.analysis.smuggling import smuggling
 from giblet.config import ModelConfig
-from giblet.model import Autoencoder, Hemodynamics, RelativeLoss, constant_prediction, predict_scans
+from giblet.model import (
+    Autoencoder,
+    Hemodynamics,
+    RelativeLoss,
+    constant_prediction,
+    decode_code,
+    predict_scans,
+)
 from giblet.pipeline import verdict
 from giblet.pipeline.identify import identification
 from giblet.training.front_ends import training_parts
@@ -61,6 +69,92 @@ def test_means_are_over_people_who_were_measured(reader, world):
     assert decoding_losses(without) == decoding_losses(alone)
     assert identification(reader.nets[0], without) == identification(reader.nets[0], alone)
     assert identification(reader.nets[0], without) != identification(reader.nets[0], reader)
+
+
+def censored(reader, world):
+    """The same, but every third TR of person a, and the first 25 of b's test, were censored."""
+    trs = np.arange(260)
+    there = {"a": world.scanned["a"] & (trs % 3 > 0), "b": world.scanned["b"] & ~((trs >= 210) & (trs < 235))}
+    scans = {s: np.where(there[s][:, None], y, 0) for s, y in world.scans.items()}
+    return replace(reader, timelines=[replace(world, scans=scans, scanned=there)])
+
+
+def test_losses_are_over_what_was_measured_of_each_person(reader, world):
+    """Computed again: the loss of every measured TR, read with all the others masked."""
+    partly, (block,), (n,) = censored(reader, world), world.of("test"), reader.nets
+    each = []
+    for s in ("a", "b"):
+        there = partly.timelines[0].scanned[s][block.trs]
+        guess = partly.model.rebuild(partly.latent("measured", 0, block, s))["text"][torch.from_numpy(there)]
+        x, mask = world.aligned["text"].rows(np.arange(210, 260)[there], n.spec.frames)
+        made = decode_code(n, reader.codes, guess)
+        each += reader.losses["text"].per_tr(made, torch.from_numpy(x), torch.from_numpy(mask)).tolist()
+    assert len(each) == 33 + 25
+    assert decoding_losses(partly)["text"]["measured"] == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_a_mean_is_over_those_who_were_measured_at_a_tr(reader, world):
+    """Over all where nobody was: what is read there is read of neighbours."""
+    partly, (block,) = censored(reader, world), world.of("test")
+    a, b = (partly.latent("measured", 0, block, s) for s in ("a", "b"))
+    found = partly.group_latent("measured", 0, block)
+    one, both, nobody = 1, 31, 0
+    assert [partly.present("text", 0, block)[k] for k in (one, both, nobody)] == [True, True, False]
+    torch.testing.assert_close(found[one], a[one])
+    torch.testing.assert_close(found[[both, nobody]], (a + b)[[both, nobody]] / 2)
+
+
+def test_who_is_not_scored_is_not_read(reader, world):
+    """Of b, 19 test TRs were measured: as with the scores of scans, that is nobody."""
+    few = world.scanned["b"] & (np.arange(260) < 229)
+    partly = replace(reader, timelines=[replace(world, scanned=world.scanned | {"b": few})])
+    alone = absent(reader, world)
+    assert decoding_losses(partly) == decoding_losses(alone)
+    assert identification(reader.nets[0], partly) == identification(reader.nets[0], alone)
+
+
+def two_runs(reader, first, again):
+    """A reader of two runs of the same film."""
+    tables = ("inputs", "targets", "summaries", "present")
+    codes = replace(reader.codes, **{name: getattr(reader.codes, name) * 2 for name in tables})
+    return replace(reader, timelines=[first, again], predicted=reader.predicted * 2, codes=codes)
+
+
+def one_person(world, s, run="run-1", until=260):
+    """A run with one person alone, measured up to a TR."""
+    return replace(world, run=run, scans={s: world.scans[s]}, scanned={s: world.scanned[s] & (np.arange(260) < until)})
+
+
+def test_a_block_that_nobody_scored_was_measured_in_is_not_read(reader, world):
+    """Of the second run 19 test TRs of b were measured, and b is not scored."""
+    both = two_runs(reader, one_person(world, "a"), one_person(world, "b", "run-2", 229))
+    assert both.places() == [(0, world.of("test")[0])]
+    alone = replace(reader, timelines=both.timelines[:1])
+    assert decoding_losses(both) == decoding_losses(alone)
+    assert identification(reader.nets[0], both) == identification(reader.nets[0], alone)
+
+
+def test_clips_are_told_over_what_was_measured_in_somebody(reader, world):
+    partly, block, (n,) = censored(reader, world), world.of("test")[0], reader.nets
+    weights = reader.codes.projections["text"].weights
+    code = partly.model.rebuild(partly.group_latent("measured", 0, block))["text"].detach().numpy()
+    somebody = partly.present("text", 0, block)
+    assert 0 < (~somebody).sum() < 25
+    target = reader.codes.targets[0]["text"][block.trs]
+    expected = identify(code * weights, target * weights, [slice(0, 50)], 1.5, valid=somebody)
+    found = identification(n, partly)
+    assert (found["two_way"], found["p"]) == (expected.two_way, expected.p)
+    assert found["people"]["n"] == 2
+
+
+def test_who_was_in_one_run_alone_is_told_by_the_clips_of_that_run(reader, world):
+    both = two_runs(reader, world, one_person(world, "a", "run-2"))
+    found, alone = (identification(reader.nets[0], r)["people"] for r in (both, replace(reader, timelines=[world])))
+    assert found["n"] == 2
+    scores = [identification(reader.nets[0], replace(reader, timelines=[one_person(world, s)])) for s in ("a", "b")]
+    a, b = (s["people"]["two_way"] for s in scores)
+    assert alone["two_way"] == pytest.approx((a + b) / 2)
+    assert found["two_way"] == pytest.approx((2 * a + b) / 3)
 
 
 def test_a_permuted_scan_was_measured_where_its_volumes_were(reader, world):

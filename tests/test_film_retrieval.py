@@ -86,5 +86,5 @@ def test_a_test_block_shorter_than_a_clip_is_said():
     grid = TRGrid(Fraction(1), 40)
     blocks = (Block("train", 0, 20), Block("test", 32, 40))
     run = Timeline("run", grid, blocks, {"video": bin_frames(film, grid)})
-    found = retrieval(SimpleNamespace(name="video"), SimpleNamespace(timelines=[run]))
+    found = retrieval(SimpleNamespace(name="video"), SimpleNamespace(timelines=[run], places=lambda: [(0, blocks[1])]))
     assert found == {"note": "no test block is as long as one clip of 9 s"}

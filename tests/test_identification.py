@@ -153,6 +153,84 @@ def test_each_person_is_scored_as_if_alone():
     assert low < each[2].mean() < high
 
 
+def some(seed, *blanks):
+    """Two in three of 300 TRs were measured, and nothing between any of the blanks' ends."""
+    valid = np.random.default_rng(seed).random(300) < 2 / 3
+    for a, b in blanks:
+        valid[a:b] = False
+    return valid
+
+
+def test_clips_are_compared_over_what_was_measured():
+    """NumPy's correlations over the measured TRs of each decoded clip; a clip without any is not sought."""
+    film, valid = noise(0, 300, 6), some(0, (154, 165))
+    made = film + 2 * noise(1, 300, 6)
+    clips = clip_slices(BLOCKS, 9, 1.5)
+    legal = legal_distractors(clips, BLOCKS, 1.5, 30)
+    expected = []
+    for i, clip in enumerate(clips):
+        there = valid[clip]
+        if there.any():
+            row = [np.corrcoef(made[clip][there].ravel(), film[c][there].ravel())[0, 1] for c in clips]
+            expected.append(np.mean(np.array(row)[legal[i]] < row[i]))
+    assert len(expected) < len(clips)
+    spoilt = np.where(valid[:, None], made, 100 * noise(2, 300, 6))
+    found = identify(spoilt, film, BLOCKS, 1.5, n_shifts=100, valid=valid)
+    assert found.n_clips == len(expected)
+    np.testing.assert_allclose(found.per_clip[2], expected)
+    whole = identify(made, film, BLOCKS, 1.5, n_shifts=100)
+    same = identify(made, film, BLOCKS, 1.5, n_shifts=100, valid=np.ones(300, bool))
+    assert {f: getattr(same, f) for f in ("top1", "two_way", "p")} == {
+        f: getattr(whole, f) for f in ("top1", "two_way", "p")
+    }
+
+
+def test_noise_that_was_measured_in_part_is_at_chance():
+    results = []
+    for i in range(30):
+        valid = some(i, (10, 70), (150, 240))
+        made = noise(2 * i, 300, 6) * valid[:, None]
+        results.append(identify(made, noise(2 * i + 1, 300, 6), BLOCKS, 1.5, n_shifts=60, valid=valid))
+    assert np.mean([r.two_way for r in results]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([r.p < 0.1 for r in results]) < 0.3
+    assert np.mean([r.p for r in results]) == pytest.approx(0.5, abs=0.15)
+
+
+def test_where_no_clip_was_measured_it_says_so():
+    with pytest.raises(DataError, match="was measured; hold out another"):
+        identify(noise(0, 300, 2), noise(1, 300, 2), BLOCKS, 1.5, valid=np.zeros(300, bool))
+
+
+def test_people_are_scored_on_the_clips_that_they_were_measured_in():
+    film = noise(0, 300, 6)
+    masks = [np.ones(300, bool), np.arange(300) < 150]
+    whole, half = (identify_each([film * m[:, None]], film, BLOCKS, 1.5, valid=[m])[2, 0] for m in masks)
+    assert (whole == 1).all()
+    assert (half[:16] == 1).all()
+    assert np.isnan(half[16:]).all()
+    low, high = bootstrap_interval(np.stack([whole, half]))
+    assert low == high == 1
+
+
+def test_an_interval_draws_people_and_neighbouring_clips():
+    """People who differ make it wide, and clips that are like their neighbours; clips that take turns hardly do."""
+    signs = np.resize([1.0, -1.0], 48)
+
+    def width(scores):
+        low, high = bootstrap_interval(scores)
+        return high - low
+
+    assert width(signs[None]) < 0.05
+    assert width(np.repeat(signs[:6, None], 48, 1)) == pytest.approx(2 * 1.645 / 6**0.5, rel=0.2)
+    assert width(np.repeat(signs[:4], 12)[None]) == pytest.approx(2 * 1.645 * 0.89 / 12**0.5, rel=0.2)
+
+
+def test_the_null_moves_what_was_decoded_by_at_least_the_distance_of_distractors():
+    """All shifts from 20 to 280 of 300 TRs, and none is as good as the film itself."""
+    film = noise(0, 300, 6)
+    assert identify(film, film, [slice(0, 300)], 1.5).p == pytest.approx(1 / 262)
+
+
 def test_a_run_leaves_out_what_its_annotations_call_the_same(world, quick_config, build):
     model, codes, nets = build(world, quick_config)
     parts, spec = training_parts([world], "text"), nets[0].spec

@@ -126,6 +126,20 @@ def toy():
     return Reader(Toy(readers), nets, losses, codes, [timeline], [clean], RunConfig())
 
 
+def partly(reader, there):
+    """The same, measured where `there` [T] says of each person; zeros elsewhere, as scans have."""
+    t = reader.timelines[0]
+    scans = {s: y * there[s][:, None] for s, y in t.scans.items()}
+    return replace(reader, timelines=[replace(t, scans=scans, scanned=there)])
+
+
+def holes():
+    """Three of four people stop after a quarter of the test; a fifth of all else is censored, some TRs in everybody."""
+    kept = np.random.default_rng(3).random((4, TRS)) < 0.8
+    kept[:3, 250:] = False
+    return dict(zip(PEOPLE, kept, strict=True))
+
+
 def effects_of(reader, masks, condition="measured", draws=3, **ablation):
     lesions = Lesions(reader, Voxels(V), Ablation(**ablation), condition, draws)
     return measure_effects(lesions, np.atleast_2d(masks))
@@ -177,6 +191,55 @@ def test_a_code_counts_as_much_as_the_plain_features_behind_it(toy):
     assert found == pytest.approx(parts[0] / parts[1], rel=1e-5)
 
 
+def test_what_was_not_measured_counts_in_no_loss(toy):
+    """Computed again TR by TR: the mean over those who were measured there, and no TR at which nobody was."""
+    there = holes()
+    t, x, sums = toy.timelines[0], toy.codes.targets[0]["sight"], []
+    for tr in range(200, 400):
+        read = [t.scans[s][tr] @ toy.model.readers[i] for i, s in enumerate(PEOPLE) if there[s][tr]]
+        sums += [np.square(np.mean(read, 0)[:3] - x[tr])] if read else []
+    expected = np.mean(sums) / np.mean(x[:200] ** 2)
+    reader = partly(toy, there)
+    found = effects_of(reader, [SIGHT, NOTHING])["sight"]
+    assert found.intact_loss() == pytest.approx(expected, rel=1e-5)
+    assert found.effect()[1] == 0
+    assert found.present.sum() == len(sums) < 200
+    lesions = Lesions(reader, Voxels(V), Ablation(), "measured", 3)
+    null = null_effects(lesions, SIGHT[None], silent)
+    np.testing.assert_allclose(null["sight"], found.effect()[:1], atol=1e-6)
+    latents = [lesions.mean_latents(p, NOTHING[None], 0) for p in reader.places()]
+    constant = np.mean(x[:200] ** 2) / np.mean((x[:200] - x[:200].mean(0)) ** 2)
+    assert NativeLoss(reader, 10_000).mean(latents)["sight"][0] == pytest.approx(expected * constant, rel=1e-4)
+
+
+def test_who_is_hardly_measured_is_in_no_lesion(toy):
+    there = dict.fromkeys(PEOPLE, np.ones(TRS, bool))
+    nearly = partly(toy, there | {"d": np.arange(TRS) < 219})
+    gone = partly(toy, there | {"d": np.arange(TRS) < 200})
+    found, expected = (effects_of(reader, SIGHT)["sight"] for reader in (nearly, gone))
+    np.testing.assert_array_equal(found.hurt, expected.hurt)
+    assert found.influence.shape == (1, 3, 200)
+
+
+def test_a_persons_influence_is_on_the_trs_where_they_were_measured(toy):
+    """At each TR the jackknife of those there, as large as their share of all who are drawn; nobody alone has one."""
+    there, lesions = holes(), Lesions(toy, Voxels(V), Ablation(how="zero"), "measured", 1)
+    found = effects_of(partly(toy, there), SIGHT, how="zero", draws=1)["sight"]
+    place, masks = toy.places()[0], np.stack([NOTHING, SIGHT])
+    each = torch.stack([lesions.latents(place, s, masks, 0) for s in PEOPLE])
+    loss = CodeLoss(toy)
+    moved = found.influence[0] - (found.hurt[0] - found.intact)
+    many = [[i for i, s in enumerate(PEOPLE) if there[s][200 + tr]] for tr in range(200)]
+    assert {len(who) for who in many} == {0, 1, 2, 3, 4}
+    for tr, who in enumerate(many):
+        expected, n = np.zeros(4), len(who)
+        if n > 1:
+            without = [loss.per_tr(each[[j for j in who if j != i]].mean(0), place)["sight"][:, tr] for i in who]
+            effect = np.array([hurt - intact for intact, hurt in without])
+            expected[who] = (n * (n - 1)) ** 0.5 * (effect.mean() - effect) * 4 / n
+        assert moved[:, tr] == pytest.approx(expected, abs=1e-5)
+
+
 def test_keeping_a_region_alone_is_losing_all_else(toy):
     plan = Plan(Voxels(V), Space(), Ablation(), only=True)
     np.testing.assert_array_equal(plan.ablated(SIGHT[None]), ~SIGHT[None])
@@ -194,14 +257,25 @@ def test_strength_goes_from_nothing_to_all(toy):
 
 def test_what_stands_in_the_place_of_the_ablated():
     y = torch.from_numpy(np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32))
-    turned = Ablation("resample").instead(y, 0, 0)
+    everywhere = torch.ones(40, dtype=torch.bool)
+    turned = Ablation("resample").instead(y, everywhere, 0, 0)
     by = Ablation("resample").shift(40, 0, 0)
     assert 10 <= by <= 30
     torch.testing.assert_close(turned[by:], y[:-by])
-    torch.testing.assert_close(Ablation("mean").instead(y, 0, 0)[7], y.mean(0))
-    assert not Ablation("zero").instead(y, 0, 0).any()
+    torch.testing.assert_close(Ablation("mean").instead(y, everywhere, 0, 0)[7], y.mean(0))
+    assert not Ablation("zero").instead(y, everywhere, 0, 0).any()
     shifts = {Ablation("resample").shift(400, draw, person) for draw in range(4) for person in range(4)}
     assert len(shifts) > 8, "people and draws have moments of their own"
+
+
+def test_only_what_was_measured_stands_in_the_place_of_the_ablated():
+    """Turned among measured TRs, each value stays once; the mean is theirs."""
+    valid = torch.from_numpy(np.random.default_rng(1).random(40) < 0.6)
+    y = torch.from_numpy(np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)) * valid[:, None]
+    turned = Ablation("resample").instead(y, valid, 0, 0)[valid]
+    by = Ablation("resample").shift(int(valid.sum()), 0, 0)
+    torch.testing.assert_close(turned, y[valid].roll(by, 0))
+    torch.testing.assert_close(Ablation("mean").instead(y, valid, 0, 0)[valid][7], y[valid].mean(0))
 
 
 def test_components_are_taken_out_of_the_code_and_the_rest_stays():
@@ -212,7 +286,9 @@ def test_components_are_taken_out_of_the_code_and_the_rest_stays():
     y = torch.from_numpy(volumes[:50])
     units = Components(code)
     first = torch.tensor([[True, False, False]])
-    hurt = units.write(y, Ablation("zero").apply(units.read(y), first, 0, 0))[0].numpy()
+    hurt = units.write(y, Ablation("zero").apply(units.read(y), torch.ones(50, dtype=torch.bool), first, 0, 0))[
+        0
+    ].numpy()
     direction = np.linalg.svd(volumes - volumes.mean(0), full_matrices=False)[2][0]
     expected = volumes[:50] - ((volumes[:50] - volumes.mean(0)) @ direction)[:, None] * direction
     np.testing.assert_allclose(hurt, expected, atol=1e-3)
@@ -313,7 +389,7 @@ def test_people_vary_as_the_jackknife_says():
     """For a mean over people, the bootstrap of the influences has the variance of a mean."""
     x = np.random.default_rng(0).standard_normal(5)
     without = [np.array([[(x.sum() - one) / 4]]) for one in x]
-    influence = _influences(np.array([[x.mean()]]), without)[0, :, 0]
+    influence = _influences(without, np.ones((5, 1), bool))[0, :, 0]
     assert influence.mean() == pytest.approx(0, abs=1e-12)
     assert np.mean(influence**2) / 5 == pytest.approx(x.var(ddof=1) / 5)
     draws = Draws.of(5, 1, TR_S, 0).people @ influence

@@ -195,6 +195,16 @@ def test_calibration_trusts_each_way_as_validation_says_and_leaves_training_alon
     assert calibrated_loss(found.learned, found.target) == pytest.approx(score)
 
 
+def test_calibration_hears_of_no_tr_that_was_not_measured(build, world, quick_config):
+    """Half of a's validation and all of b's were censored: 15 of 60 codes are left to judge by."""
+    trs = np.arange(260)
+    there = {"a": world.scanned["a"] & ~((trs >= 150) & (trs < 165)), "b": world.scanned["b"] & (trs < 150)}
+    partly = replace(world, scanned=there)
+    found = decoder_task(build, partly, quick_config)._read_back()["text"]
+    assert found.target.shape == (15, 6)
+    assert len(found.learned) == len(found.closed) == 15
+
+
 def test_calibration_reads_nothing_of_the_test_blocks(build, world, quick_config):
     noisy = {s: y.copy() for s, y in world.scans.items()}
     for y in noisy.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from giblet.analysis.joined import scored_blocks, scored_people
+from giblet.analysis.scores import Mask
 from giblet.analysis.smuggling import FAINT
 from giblet.config import RunConfig
 from giblet.data.dataset import Timeline
@@ -36,7 +39,11 @@ Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Reader:
-    """A trained model with everything that decoding needs."""
+    """A trained model with everything that decoding needs.
+
+    Who and what counts is as for the scores of scans: people of whom enough test TRs were measured, and of them the TRs
+    that were.
+    """
 
     model: Model
     nets: Sequence[ModalityNets]
@@ -68,27 +75,49 @@ class Reader:
         y, there = self.scan(condition, timeline, block, subject, draw), self.there(condition, timeline, block, subject)
         return read_block(self.model, y, there, subject)
 
-    def there(self, condition: str, timeline: int, block: Block, subject: str) -> NDArray[np.bool_]:
+    def there(self, condition: str, timeline: int, block: Block, subject: str) -> Mask:
         """Which TRs of such a scan were measured, [T]."""
         measured = self.timelines[timeline].scanned[subject][block.trs]
         return _permuted(measured) if condition == "permuted" else measured
 
+    @cached_property
+    def people(self) -> list[str]:
+        """Who is scored."""
+        return scored_people(self.timelines, self.model.subjects)
+
+    def measured(self, timeline: int, block: Block) -> list[str]:
+        """Who is scored of those of whom anything was measured in a block."""
+        return [s for s in self.timelines[timeline].measured(block) if s in self.people]
+
     def places(self) -> list[tuple[int, Block]]:
-        """Every test block with the number of its run."""
-        return [(i, b) for i, t in enumerate(self.timelines) for b in t.of("test")]
+        """Every test block in which somebody was measured who is scored, with the number of its run."""
+        return scored_blocks(self.timelines, self.model.subjects)
+
+    def everybody(self, condition: str, timeline: int, block: Block) -> dict[str, Mask]:
+        """Which TRs of a block were measured, [T], of each person who is scored."""
+        return {s: self.there(condition, timeline, block, s) for s in self.measured(timeline, block)}
+
+    def somebody(self, timeline: int, block: Block) -> Mask:
+        """Which TRs of a block were measured in anybody who is scored, [T]."""
+        return np.any(list(self.everybody("measured", timeline, block).values()), axis=0)
+
+    def present(self, name: str, timeline: int, block: Block) -> Mask:
+        """The TRs of a block that have a modality and were measured in somebody, [T]."""
+        return np.asarray(self.codes.present[timeline][name][block.trs] & self.somebody(timeline, block))
 
     def group_latent(self, condition: str, timeline: int, block: Block) -> Tensor:
-        """The mean, over people who were measured there, of what is read from their scans, [T, D]."""
-        people = self.timelines[timeline].measured(block)
-        return torch.stack([self.latent(condition, timeline, block, s) for s in people]).mean(0)
+        """The mean of what is read from scans over those who were measured at each TR, [T, D]."""
+        people = self.everybody(condition, timeline, block)
+        each, counts = torch.stack([self.latent(condition, timeline, block, s) for s in people]), counting(people)
+        return (each * counts).sum(0) / counts.sum(0)
 
-    def losses_of(self, z: Tensor, timeline: int, block: Block) -> dict[str, NDArray[np.float64]]:
-        """Relative loss of each modality on each TR of a block that has it, from latents [T, D]."""
+    def losses_of(self, z: Tensor, timeline: int, block: Block, measured: Mask) -> dict[str, NDArray[np.float64]]:
+        """Relative loss of each modality on each TR of a block that has it and was `measured` [T], of latents."""
         guess = self.model.rebuild(z)
         out = {}
         for n in self.nets:
             if n.name in guess:
-                there = np.flatnonzero(self.codes.present[timeline][n.name][block.trs])
+                there = np.flatnonzero(self.codes.present[timeline][n.name][block.trs] & measured)
                 out[n.name] = self._per_tr(n, guess[n.name], timeline, block, there)
         return out
 
@@ -106,6 +135,12 @@ class Reader:
         return np.concatenate(parts)
 
 
+def counting(there: Mapping[str, Mask]) -> Tensor:
+    """Who counts at a TR in a mean over people, 0 or 1 [S, T, 1]: those who are `there` [T], or all where nobody is."""
+    rows = np.stack(list(there.values()))
+    return torch.from_numpy((rows | ~rows.any(0)).astype(np.float32)).unsqueeze(-1)
+
+
 def _permuted(x: NDArray[Any]) -> NDArray[Any]:
     """A block half of itself later."""
     return np.roll(x, len(x) // 2, axis=0)
@@ -116,14 +151,15 @@ def decoding_losses(reader: Reader, progress: Progress = silent) -> dict[str, di
     sums: dict[str, dict[str, list[float]]] = {
         n.name: {c: [] for c in CONDITIONS} for n in reader.nets if n.name in reader.model.outputs
     }
-    everybody = [(i, block, s) for i, block in reader.places() for s in reader.timelines[i].measured(block)]
+    everybody = [(i, block, s) for i, block in reader.places() for s in reader.measured(i, block)]
     for done, (i, block, subject) in enumerate(everybody):
         progress("decode test blocks", done, len(everybody))
         for condition in CONDITIONS:
+            there = reader.there(condition, i, block, subject)
             draws = reader.config.evaluate.noise_draws if condition in NOISE_POWER else 1
             for draw in range(draws):
                 z = reader.latent(condition, i, block, subject, draw)
-                for name, loss in reader.losses_of(z, i, block).items():
+                for name, loss in reader.losses_of(z, i, block, there).items():
                     sums[name][condition] += loss.tolist()
     progress("decode test blocks", len(everybody), len(everybody))
     return {n: {c: float(np.mean(v)) if v else float("nan") for c, v in by.items()} for n, by in sums.items()}

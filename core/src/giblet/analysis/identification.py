@@ -9,13 +9,15 @@ import numpy as np
 
 from giblet.analysis.nulls import p_value
 from giblet.analysis.scores import Mask, Real
-from giblet.analysis.surrogates import Complex, surrogate_turns, turned
+from giblet.analysis.surrogates import SHIFTED, Complex, surrogate_turns, turned
 from giblet.errors import DataError
 from giblet.types import Float
 
 Interval = tuple[float, float]
 CLIP_S = 9.0
 MIN_DISTANCE_S = 30.0
+CONSTANT = 1e-12
+"""Measured TRs that hold no more than this share of a clip's variance are constant."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,26 +67,35 @@ def identify(
     runs: Sequence[slice] | None = None,
     n_shifts: int = 1000,
     seed: int = 0,
+    valid: Mask | None = None,
 ) -> Identification:
     """Find each clip of the target [T, D] from the decoded features [T, D] by correlation.
 
     Give features standardised on the training TRs. `blocks` are the test blocks, `runs` the runs that they lie in
     (default: each block its own run), in order. `exclude` [n, n] is true where clip j may not be a distractor of
-    clip i: an identical text, the same scene; clips are those of `clip_slices`. Ties count as a fair draw.
+    clip i: an identical text, the same scene; clips are those of `clip_slices`. Ties count as a fair draw. Clips are
+    compared over the `valid` TRs [T] of what was decoded (None: all were measured), which circular shifts take along;
+    a clip without any is not sought, but others are still told from it.
 
     Raises
     ------
     DataError
-        If no clip has a legal distractor.
+        If no clip that was measured has a legal distractor.
     """
     clips = clip_slices(blocks, clip_s, tr_s)
     legal = _legal(clips, blocks if runs is None else runs, tr_s, min_distance_s, exclude)
-    known = _unit(target, clips)
-    per_clip = _score(_unit(decoded, clips) @ known.T, legal)
+    there = np.ones(len(decoded), bool) if valid is None else valid
+    every = _score(decoded, there, target, clips, legal)
+    told = ~np.isnan(every[2])
+    if not told.any():
+        raise DataError("no clip that another one is far enough from was measured; hold out another test block")
     kind, turns = surrogate_turns(blocks, tr_s, min_distance_s, n_shifts, seed)
-    moved = (_moved(decoded, blocks, [turn[i] for turn in turns]) for i in range(len(turns[0])))
-    null = np.array([_score(_unit(x, clips) @ known.T, legal)[2].mean() for x in moved])
-    size = 1 + legal.sum(1)[legal.any(1)]
+    null = np.zeros(len(turns[0]))
+    for i in range(len(null)):
+        turn = [t[i] for t in turns]
+        along = _moved(there.astype(float), blocks, turn) > 0.5 if kind == SHIFTED else there
+        null[i] = mean_known(_score(_moved(decoded, blocks, turn), along, target, clips, legal)[2])
+    size, per_clip = 1 + legal.sum(1)[legal.any(1)][told], every[:, told]
     top1, top5, two_way = (float(x) for x in per_clip.mean(1))
     return Identification(
         top1=top1,
@@ -94,7 +105,7 @@ def identify(
         chance_top5=float(np.mean(np.minimum(5 / size, 1))),
         set_size=float(size.mean()),
         n_clips=len(size),
-        p=p_value(two_way, null),
+        p=p_value(two_way, null[~np.isnan(null)]),
         null_kind=kind,
         top1_interval=bootstrap_interval(per_clip[:1], seed=seed),
         two_way_interval=bootstrap_interval(per_clip[2:], seed=seed),
@@ -110,10 +121,12 @@ def identify_each(
     clip_s: float = CLIP_S,
     min_distance_s: float = MIN_DISTANCE_S,
     exclude: Mask | None = None,
+    valid: Sequence[Mask] | None = None,
 ) -> Real:
     """Top-1, top-5 and two-way score of each clip from each person's own decoding [T, D], [3, S, n].
 
-    Clips and distractors are those of `identify`; `bootstrap_interval` of one of the three gives its interval.
+    Clips and distractors are those of `identify`; NaN where a person was not measured, by their `valid` TRs [T] (None:
+    all were). `bootstrap_interval` of one of the three gives its interval.
 
     Raises
     ------
@@ -122,8 +135,8 @@ def identify_each(
     """
     clips = clip_slices(blocks, clip_s, tr_s)
     legal = _legal(clips, blocks, tr_s, min_distance_s, exclude)
-    known = _unit(target, clips)
-    return np.stack([_score(_unit(x, clips) @ known.T, legal) for x in decoded], axis=1)
+    masks = [np.ones(len(target), bool)] * len(decoded) if valid is None else valid
+    return np.stack([_score(x, m, target, clips, legal) for x, m in zip(decoded, masks, strict=True)], axis=1)
 
 
 def _legal(
@@ -149,29 +162,55 @@ def _moved(x: Float, blocks: Sequence[slice], turns: Sequence[Complex]) -> Real:
     return out
 
 
-def _unit(x: Float, clips: Sequence[slice]) -> Real:
-    """Clips flattened, centred and scaled to length 1, [n, width * D]; a constant clip is 0."""
-    rows = np.stack([np.asarray(x[c], np.float64).ravel() for c in clips])
-    rows -= rows.mean(1, keepdims=True)
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+def _unit(x: Float, there: Mask, clips: Sequence[slice]) -> Real:
+    """Clips centred and scaled to length 1 over the TRs that are `there` [T], 0 elsewhere, [n, width, D].
+
+    A constant clip is 0.
+    """
+    rows, kept = (np.stack([np.asarray(a[c], np.float64) for c in clips]) for a in (x, there))
+    flat = (rows * kept[..., None]).reshape(len(rows), -1)
+    mean = flat.sum(1) / np.maximum(kept.sum(1) * rows.shape[2], 1)
+    rows = (rows - mean[:, None, None]) * kept[..., None]
+    norm = np.linalg.norm(rows.reshape(len(rows), -1), axis=1)[:, None, None]
     return np.asarray(np.where(norm > 1e-12, rows / np.where(norm > 1e-12, norm, 1), 0))
 
 
-def _score(similarity: Real, legal: Mask) -> Real:
-    """Top-1, top-5 and two-way score of each clip that has a distractor, [3, n], ties as a fair draw."""
+def _similarity(decoded: Float, there: Mask, target: Float, clips: Sequence[slice]) -> Real:
+    """Correlation of decoded clips with those of the target over what of the former is `there` [T], [n, n]."""
+    known, kept = _unit(target, np.ones(len(target), bool), clips), np.stack([there[c] for c in clips]).astype(float)
+    both = _unit(decoded, there, clips).reshape(len(clips), -1) @ known.reshape(len(clips), -1).T
+    count = np.maximum(kept.sum(1, keepdims=True) * known.shape[2], 1)
+    variance = kept @ np.square(known).sum(2).T - (kept @ known.sum(2).T) ** 2 / count
+    return np.asarray(np.where(variance > CONSTANT, both / np.sqrt(np.maximum(variance, CONSTANT)), 0))
+
+
+def _score(decoded: Float, there: Mask, target: Float, clips: Sequence[slice], legal: Mask) -> Real:
+    """Top-1, top-5 and two-way score of each clip that has a distractor, [3, n], ties as a fair draw.
+
+    NaN where nothing of a clip is `there`.
+    """
+    similarity = _similarity(decoded, there, target, clips)
     own = np.diag(similarity)[:, None]
     better = ((similarity > own + 1e-12) & legal).sum(1)
     tied = ((np.abs(similarity - own) <= 1e-12) & legal).sum(1)
     others = legal.sum(1)
     top = [np.clip((k - better) / (tied + 1), 0, 1) for k in (1, 5)]
     two_way = 1 - (better + tied / 2) / np.maximum(others, 1)
-    return np.stack([*top, two_way])[:, others > 0]
+    measured = np.array([there[c].any() for c in clips])
+    return np.where(measured, np.stack([*top, two_way]), np.nan)[:, others > 0]
+
+
+def mean_known(x: Real) -> float:
+    """The mean of what is not NaN; NaN of nothing."""
+    known = x[~np.isnan(x)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def bootstrap_interval(per_clip: Real, level: float = 0.9, block: int = 4, n: int = 2000, seed: int = 0) -> Interval:
     """Interval of the mean of per_clip [S, n] by resampling people and blocks of neighbouring clips together.
 
-    Circular block bootstrap (Politis & Romano 1992); a block of 4 clips of 9 s spans the hemodynamic response.
+    What is NaN was not measured, and means are without it. Circular block bootstrap (Politis & Romano 1992); a block of
+    4 clips of 9 s spans the hemodynamic response.
     """
     rng = np.random.default_rng(seed)
     people, clips = per_clip.shape
@@ -179,6 +218,6 @@ def bootstrap_interval(per_clip: Real, level: float = 0.9, block: int = 4, n: in
     starts = rng.integers(0, clips, (n, -(-clips // size)))
     index = ((starts[:, :, None] + np.arange(size)) % clips).reshape(n, -1)[:, :clips]
     who = rng.integers(0, people, (n, people))
-    means = np.array([per_clip[w][:, i].mean() for w, i in zip(who, index, strict=True)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    means = np.array([mean_known(per_clip[w][:, i]) for w, i in zip(who, index, strict=True)])
+    low, high = np.quantile(means[~np.isnan(means)], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

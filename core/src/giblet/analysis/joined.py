@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.data.dataset import Timeline, block_trs
-from giblet.data.split import Label
+from giblet.data.split import Block, Label
 from giblet.model import Scans
 from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Int
@@ -73,6 +73,12 @@ def scored_people(timelines: Sequence[Timeline], subjects: Sequence[str]) -> lis
     """The people of whom enough test TRs were measured for a correlation."""
     trs = join(timelines).test_trs
     return [s for s in subjects if joined_scanned(timelines, s)[trs].sum() >= MIN_TRS_FOR_R]
+
+
+def scored_blocks(timelines: Sequence[Timeline], subjects: Sequence[str]) -> list[tuple[int, Block]]:
+    """The test blocks, each with the number of its run, in which anything was measured of somebody who is scored."""
+    people = set(scored_people(timelines, subjects))
+    return [(i, b) for i, t in enumerate(timelines) for b in t.of("test") if people.intersection(t.measured(b))]
 
 
 def mean_of_present(

@@ -43,6 +43,7 @@ def _library(n: ModalityNets, reader: Reader) -> tuple[Real, Library | None]:
         (i, clip, b.label)
         for i, t in enumerate(reader.timelines)
         for b in t.of("train", "test")
+        if b.label == "train" or (i, b) in reader.places()
         for clip in clip_slices([b.trs], CLIP_S, tr_s)
     ]
     sought = np.array([k for k, (*_, label) in enumerate(clips) if label == "test"], np.int64)
@@ -85,8 +86,8 @@ def _clips_of(looks: Real, width: int) -> list[Real]:
 
 
 def _looks(n: ModalityNets, reader: Reader, version: str, mean: Real, i: int, block: Block) -> Real:
-    """The sketch of every TR of a test block in a version, minus the mean, [T, P]."""
-    aligned = reader.timelines[i].aligned[n.name]
+    """The sketch of every TR of a test block in a version, minus the mean, [T, P]; 0 where no scan was measured."""
+    aligned, measured = reader.timelines[i].aligned[n.name], reader.somebody(i, block)
     code = read_code(n, reader, version, i, block) if version in FROM_SCANS else None
     parts = []
     for at in range(block.start, block.stop, AT_ONCE):
@@ -95,5 +96,6 @@ def _looks(n: ModalityNets, reader: Reader, version: str, mean: Real, i: int, bl
             roundtrip(n, aligned, part) if code is None else decoded(n, reader, code[at - block.start :], aligned, part)
         )
         count = aligned.count[part.trs]
-        parts.append(_centred(sketch(made, np.cumsum(count) - count, count), mean, count))
+        seen = count if code is None else count * measured[at - block.start : part.stop - block.start]
+        parts.append(_centred(sketch(made, np.cumsum(count) - count, count), mean, seen))
     return np.concatenate(parts)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from giblet.analysis.decode import Reader, decoding_losses
-from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans
+from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans, scored_people
 from giblet.analysis.scores import pearson
 from giblet.config import RunConfig
 from giblet.model import predict_scans
@@ -38,10 +38,10 @@ def scores(inputs: Inputs, trained: Trained, config: RunConfig) -> dict[str, flo
 
 
 def _held_out_r(inputs: Inputs, predicted: list[dict[str, Any]]) -> float:
-    """Mean over people and voxels of r on test TRs."""
+    """Mean over the people who are scored, and voxels, of r on test TRs."""
     trs = join(inputs.timelines).test_trs
     each = []
-    for s in inputs.subjects:
+    for s in scored_people(inputs.timelines, inputs.subjects):
         guess, y = joined_predictions(predicted, s)[trs], joined_scans(inputs.timelines, s)[trs]
         each.append(pearson(guess, y, joined_scanned(inputs.timelines, s)[trs]).mean())
     return float(np.mean(each))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from giblet.analysis.decode import Reader
-from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each
+from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each, mean_known
 from giblet.analysis.joined import mean_of_present
 from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, tr_texts
 from giblet.analysis.scores import Mask
@@ -34,7 +34,8 @@ def identification(n: ModalityNets, reader: Reader) -> dict[str, Any]:
     tr_s = float(reader.timelines[0].grid.tr_s)
     try:
         exclude = indistinct(reader, target, blocks, tr_s)
-        found = identify(_decoded(n, reader), target, blocks, tr_s, exclude=exclude, seed=reader.config.seed)
+        decoded, there = _decoded(n, reader)
+        found = identify(decoded, target, blocks, tr_s, exclude=exclude, seed=reader.config.seed, valid=there)
     except DataError as error:  # the test block is too short for two clips far enough apart: said, not scored
         return dict.fromkeys(NAMES) | {"note": str(error)}
     return {name: getattr(found, name) for name in NAMES} | {
@@ -73,31 +74,36 @@ def _end_to_end(reader: Reader) -> list[slice]:
     return [slice(int(a), int(a) + n) for a, n in zip(edges, lengths, strict=False)]
 
 
-def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> Array:
-    """Codes [T, W] of all test blocks read from one person's measured scans, or from everybody's, as they count."""
-    parts = []
-    for i, block in reader.places():
-        z = (
-            reader.group_latent("measured", i, block)
-            if subject is None
-            else reader.latent("measured", i, block, subject)
-        )
-        parts.append(reader.model.rebuild(z)[n.name].detach().numpy())
-    return np.concatenate(parts) * reader.codes.projections[n.name].weights
+def _decoded(n: ModalityNets, reader: Reader, subject: str | None = None) -> tuple[Array, Mask]:
+    """Codes [T, W] of all test blocks read from one person's measured scans, or from everybody's, as they count.
+
+    And which TRs were measured in them, or in somebody, [T]; of a block without them a code is 0.
+    """
+    parts, there = zip(*(_read(n, reader, i, b, subject) for i, b in reader.places()), strict=True)
+    return np.concatenate(parts) * reader.codes.projections[n.name].weights, np.concatenate(there)
+
+
+def _read(n: ModalityNets, reader: Reader, run: int, block: Block, subject: str | None) -> tuple[Array, Mask]:
+    """`_decoded` of one block."""
+    masks = reader.everybody("measured", run, block)
+    if subject is not None and subject not in masks:
+        nothing = np.zeros_like(reader.codes.targets[run][n.name][block.trs])
+        return nothing, np.zeros(len(nothing), bool)
+    place = ("measured", run, block)
+    z = reader.group_latent(*place) if subject is None else reader.latent(*place, subject)
+    there = np.any([m for s, m in masks.items() if subject in (None, s)], axis=0)
+    return reader.model.rebuild(z)[n.name].detach().numpy(), there
 
 
 def _people(n: ModalityNets, reader: Reader, target: Float, blocks: list[slice], exclude: Mask) -> dict[str, Any]:
-    """Mean over the people who were measured in all test blocks, and its interval over people and clips."""
-    scanned = [set(reader.timelines[i].measured(block)) for i, block in reader.places()]
-    people = sorted(set.intersection(*scanned))
-    if not people:
-        return {"n": 0}
-    each = identify_each(
-        [_decoded(n, reader, s) for s in people], target, blocks, float(reader.timelines[0].grid.tr_s), exclude=exclude
-    )
-    out: dict[str, Any] = {"n": len(people)}
+    """Mean over people and the clips that each was measured in, and its interval over people and clips."""
+    decoded, there = zip(*(_decoded(n, reader, s) for s in sorted(reader.people)), strict=True)
+    tr_s = float(reader.timelines[0].grid.tr_s)
+    each = identify_each(decoded, target, blocks, tr_s, exclude=exclude, valid=there)
+    each = each[:, ~np.isnan(each[2]).all(1)]
+    out: dict[str, Any] = {"n": each.shape[1]}
     for name, scores in zip(SCORES, each, strict=True):
-        out[name] = float(scores.mean())
+        out[name] = mean_known(scores)
         out[f"{name}_interval"] = list(bootstrap_interval(scores, seed=reader.config.seed))
     return out
 
@@ -111,24 +117,26 @@ def _by_encoding(n: ModalityNets, reader: Reader, blocks: list[slice], exclude: 
     pairs = [_mean_scans(n, reader, i, b) for i, b in reader.places()]
     if any(pair is None for pair in pairs):
         return {}
-    scans, alone = (np.concatenate(parts) for parts in zip(*(p for p in pairs if p is not None), strict=True))
+    scans, alone, there = (np.concatenate(parts) for parts in zip(*(p for p in pairs if p is not None), strict=True))
     tr_s = float(reader.timelines[0].grid.tr_s)
-    found = identify(scans, alone, blocks, tr_s, exclude=exclude, seed=reader.config.seed)
+    found = identify(scans, alone, blocks, tr_s, exclude=exclude, seed=reader.config.seed, valid=there)
     return {name: getattr(found, name) for name in (*SCORES, "p")} | {"interval": list(found.two_way_interval)}
 
 
-def _mean_scans(n: ModalityNets, reader: Reader, run: int, block: Block) -> tuple[Array, Array] | None:
-    """Of a block, what was measured and what a modality alone predicts for it, [T, V] each.
+def _mean_scans(n: ModalityNets, reader: Reader, run: int, block: Block) -> tuple[Array, Array, Mask] | None:
+    """Of a block, what was measured and what a modality alone predicts for it, [T, V] each, and where anybody was [T].
 
-    Both are means over those who were measured at a TR.
+    Both are means over those who were measured at a TR; where nobody was, what is predicted is that over all.
     """
     t, model = reader.timelines[run], reader.model
     if len({y.shape for y in t.scans.values()}) != 1:
         return None
     with torch.no_grad():
         drive = run_drive(model, reader.codes, run, [other for other in model.names if other != n.name])
-        here = {s: model.subjects.index(s) for s in t.measured(block)}
+        here = {s: model.subjects.index(s) for s in reader.measured(run, block)}
         drives = {s: person_drive(model, drive, t, k)[block.trs] for s, k in here.items()}
         guess = {s: model.brain(d.unsqueeze(0), here[s])[0].numpy() for s, d in drives.items()}
-    y, there = {s: t.scans[s][block.trs] for s in here}, {s: t.scanned[s][block.trs] for s in here}
-    return mean_of_present(y, there, list(here))[0], mean_of_present(guess, there, list(here))[0]
+    y, there = {s: t.scans[s][block.trs] for s in here}, reader.everybody("measured", run, block)
+    scans, anybody = mean_of_present(y, there, list(here))
+    counted = {s: m | ~anybody for s, m in there.items()}
+    return scans, mean_of_present(guess, counted, list(here))[0], anybody

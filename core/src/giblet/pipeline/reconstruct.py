@@ -15,6 +15,7 @@ from torch import Tensor
 from giblet import stages
 from giblet.alignment import unbin
 from giblet.analysis.decode import Reader
+from giblet.analysis.joined import scored_blocks
 from giblet.data.split import Block
 from giblet.data.study import Study
 from giblet.modality import Modality
@@ -31,8 +32,8 @@ VERSIONS = ("roundtrip", *FROM_SCANS, "permuted", "training_mean")
 
 
 def stretch(inputs: Inputs, seconds: float) -> tuple[int, Block]:
-    """The beginning of the longest test block, at most `seconds` long."""
-    places = [(i, b) for i, t in enumerate(inputs.timelines) for b in t.of("test")]
+    """The beginning of the longest test block that scans are read of, at most `seconds` long."""
+    places = scored_blocks(inputs.timelines, inputs.subjects)
     i, block = max(places, key=lambda p: p[1].stop - p[1].start)
     most = max(1, int(seconds / float(inputs.timelines[i].grid.tr_s)))
     return i, Block("test", block.start, min(block.stop, block.start + most))

@@ -26,16 +26,17 @@ class ReadBack(NamedTuple):
 def read_back(
     model: Autoencoder, codes: Codes, timelines: Sequence[Timeline], names: Sequence[str]
 ) -> dict[str, ReadBack]:
-    """What is read from everybody's measured scans in the validation blocks, unshrunk."""
+    """What is read from everybody's scans in the validation blocks, at the TRs that were measured, unshrunk."""
     parts: dict[str, list[ReadBack]] = {n: [_nothing(codes.projections[n].back)] for n in names}
     places = [(i, run, block) for i, run in enumerate(timelines) for block in run.of("validation")]
     for i, run, block in places:
         for s, y in run.scans.items():
-            z = read_block(model, y[block.trs], run.scanned[s][block.trs], s)
+            measured = run.scanned[s][block.trs]
+            z = read_block(model, y[block.trs], measured, s)
             with torch.no_grad():
                 learned, closed = model.both_ways(z)
             for name in names:
-                there = torch.from_numpy(codes.present[i][name][block.trs])
+                there = torch.from_numpy(codes.present[i][name][block.trs] & measured)
                 guess = learned[name].cpu()[there]
                 other = torch.zeros_like(guess) if closed is None else closed[name].cpu()[there]
                 target = torch.from_numpy(codes.targets[i][name][block.trs])[there]

@@ -79,6 +79,8 @@ class Components:
 class Ablation:
     """How a lesion is made: values of another moment of the same block (`resample`), 0, or the block's `mean`.
 
+    Moments are those that were measured.
+
     `strength` mixes: 0 leaves everything, 1 replaces it, and what lies between leaves a share. Resampling keeps each
     voxel's distribution, which zeros do not; `draw` numbers the moments, each person having moments of their own.
     """
@@ -87,23 +89,24 @@ class Ablation:
     strength: float = 1.0
     seed: int = 0
 
-    def instead(self, units: Tensor, draw: int, person: int) -> Tensor:
-        """What stands in the place of ablated units [T, U]."""
-        if self.how == "zero":
-            return torch.zeros_like(units)
+    def instead(self, units: Tensor, valid: Tensor, draw: int, person: int) -> Tensor:
+        """What stands in the place of ablated units [T, U], made of the `valid` TRs [T]; others are 0."""
+        measured, out = units[valid], torch.zeros_like(units)
         if self.how == "mean":
-            return units.mean(0, keepdim=True).expand_as(units)
-        if self.how == "resample":
-            return torch.roll(units, self.shift(len(units), draw, person), 0)
-        assert_never(self.how)
+            out[valid] = measured.mean(0)
+        elif self.how == "resample":
+            out[valid] = torch.roll(measured, self.shift(len(measured), draw, person), 0)
+        elif self.how != "zero":
+            assert_never(self.how)
+        return out
 
     def shift(self, trs: int, draw: int, person: int) -> int:
-        """By how many TRs a person's block of `trs` is turned: between a quarter and three quarters of it."""
+        """By how many TRs the `trs` of a person's block are turned: between a quarter and three quarters of it."""
         least = trs // 4
         rng = np.random.default_rng([self.seed, draw, person, trs])
         return int(rng.integers(least, max(3 * trs // 4, least + 1)))
 
-    def apply(self, units: Tensor, lesions: Tensor, draw: int, person: int) -> Tensor:
-        """Units [T, U] under each of the lesions [L, U] (bool): [L, T, U]."""
-        ablated = units + self.strength * (self.instead(units, draw, person) - units)
+    def apply(self, units: Tensor, valid: Tensor, lesions: Tensor, draw: int, person: int) -> Tensor:
+        """Units [T, U], of which `valid` TRs [T] were measured, under each of the lesions [L, U] (bool): [L, T, U]."""
+        ablated = units + self.strength * (self.instead(units, valid, draw, person) - units)
         return torch.where(lesions.unsqueeze(1), ablated, units)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from giblet.analysis.decode import counting
 from giblet.analysis.lesions.reading import CodeLoss, Lesions, Mask, Place
 from giblet.types import Progress, silent
 
@@ -66,36 +67,41 @@ def _place_losses(
     lesions: Lesions, loss: CodeLoss, place: Place, people: Sequence[str], masks: Mask
 ) -> dict[str, tuple[Real, Real]]:
     """Of each modality: the loss of everybody's mean latent [R, T], and its change per person [R, S, T]."""
-    measured = lesions.reader.timelines[place[0]].measured(place[1])
+    measured = lesions.reader.everybody(lesions.condition, *place)
     here = [s for s in people if s in measured]
+    there, counts = np.stack([measured[s] for s in here]), counting({s: measured[s] for s in here}).unsqueeze(1)
+    share = len(people) / np.maximum(there.sum(0), 1)
     found: dict[str, list[tuple[Real, Real]]] = {name: [] for name in loss.names}
     for draw in range(lesions.draws):
         each = torch.stack([lesions.latents(place, s, masks, draw) for s in here])
-        whole, without = loss.per_tr(each.mean(0), place), [loss.per_tr(z, place) for z in _leave_one_out(each)]
+        whole = loss.per_tr((each * counts).sum(0) / counts.sum(0), place)
+        without = [loss.per_tr(z, place) for z in _leave_one_out(each, counts)]
         for name in loss.names:
-            change = _influences(whole[name], [w[name] for w in without])
-            spread = np.zeros((len(masks), len(people), change.shape[-1]))
-            spread[:, [people.index(s) for s in here]] = change * len(people) / len(here)
+            spread = np.zeros((len(masks), len(people), len(share)))
+            spread[:, [people.index(s) for s in here]] = _influences([w[name] for w in without], there) * share
             found[name].append((whole[name], spread))
     return {name: (np.mean([p[0] for p in v], 0), np.mean([p[1] for p in v], 0)) for name, v in found.items()}
 
 
-def _leave_one_out(each: Tensor) -> list[Tensor]:
-    """The mean latents [R, T, D] of all people [S, R, T, D] but one, for each of them; nothing for one person alone."""
-    people = len(each)
-    return [(each.sum(0) - z) / (people - 1) for z in each] if people > 1 else []
+def _leave_one_out(each: Tensor, counts: Tensor) -> list[Tensor]:
+    """The mean latents [R, T, D] of those who count at a TR (0 or 1 [S, 1, T, 1]) of people [S, R, T, D], but for one.
+
+    Who is the only one there is not left out.
+    """
+    total, n = (each * counts).sum(0), counts.sum(0)
+    left = [((total - z * c) / (n - c).clamp_min(1), n > c) for z, c in zip(each, counts, strict=True)]
+    return [torch.where(others, z, total / n) for z, others in left]
 
 
-def _influences(whole: Real, without: Sequence[Real]) -> Real:
+def _influences(without: Sequence[Real], there: Mask) -> Real:
     """How far each person moves the loss, [R, S, T], by the jackknife (Efron & Stein 1981, doi:10.1214/aos/1176345462).
 
+    Of losses without each of them, [R, T], among those `there` [S, T] at a TR; nothing of who was not, or was alone.
     Scaled so that a bootstrap over people has the jackknife's variance, which is not too small for few people.
     """
-    people = len(without)
-    if people == 0:
-        return np.zeros((len(whole), 1, whole.shape[-1]))
-    left = np.stack(without, 1)
-    return np.asarray(np.sqrt(people * (people - 1)) * (left.mean(1, keepdims=True) - left))
+    left, n = np.stack(without, 1), there.sum(0)
+    mean = (left * there).sum(1, keepdims=True) / np.maximum(n, 1)
+    return np.asarray(np.sqrt(n * (n - 1)) * (mean - left) * there)
 
 
 def _effects(present: Mask, parts: Sequence[tuple[Real, Real]]) -> Effects:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from giblet.analysis.decode import Reader
+from giblet.analysis.decode import Reader, counting
 from giblet.analysis.lesions.ablation import Ablation, Units
 from giblet.data.split import Block
 from giblet.model import ModalityNets, decode_code
@@ -39,11 +39,10 @@ class Lesions:
     condition: str
     draws: int
 
-    @cached_property
+    @property
     def people(self) -> list[str]:
-        """Everybody who was measured in a test block."""
-        seen = {s for i, block in self.reader.places() for s in self.reader.timelines[i].measured(block)}
-        return [s for s in self.reader.model.subjects if s in seen]
+        """Who is scored."""
+        return self.reader.people
 
     def latents(self, place: Place, person: str, masks: Mask, draw: int) -> Tensor:
         """What is read from one person's scan of a block under each lesion [L, U]: [L, T, D]."""
@@ -55,17 +54,15 @@ class Lesions:
         with torch.no_grad():
             units = self.units.read(y)
             for some in torch.from_numpy(masks).split(max(1, BATCH_VALUES // y.numel())):
-                hurt = self.units.write(y, self.ablation.apply(units, some, draw, who))
+                hurt = self.units.write(y, self.ablation.apply(units, valid, some, draw, who))
                 parts.append(self.reader.model.read(hurt, valid.expand(len(some), -1), who))
         return torch.cat(parts)
 
     def mean_latents(self, place: Place, masks: Mask, draw: int) -> Tensor:
-        """The mean, over people who were measured there, of the latents under each lesion, [L, T, D]."""
-        here = self.reader.timelines[place[0]].measured(place[1])
-        total = self.latents(place, here[0], masks, draw)
-        for person in here[1:]:
-            total += self.latents(place, person, masks, draw)
-        return total / len(here)
+        """The mean of the latents under each lesion over those who were measured at each TR, [L, T, D]."""
+        people = self.reader.everybody(self.condition, *place)
+        counts = counting(people)
+        return sum(c * self.latents(place, s, masks, draw) for s, c in zip(people, counts, strict=True)) / counts.sum(0)
 
 
 @dataclass(frozen=True)
@@ -115,10 +112,8 @@ class CodeLoss:
         return out
 
     def present(self, places: Sequence[Place]) -> dict[str, Mask]:
-        """Which TRs of all places have the modality, [T]."""
-        return {
-            name: np.concatenate([self.reader.codes.present[i][name][b.trs] for i, b in places]) for name in self.names
-        }
+        """Which TRs of all places have the modality and were measured in somebody, [T]."""
+        return {name: np.concatenate([self.reader.present(name, *p) for p in places]) for name in self.names}
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ class NativeLoss:
 
     def _mean(self, n: ModalityNets, latents: Sequence[Tensor]) -> Real:
         places = self.reader.places()
-        there = [np.flatnonzero(self.reader.codes.present[i][n.name][b.trs]) for i, b in places]
+        there = [np.flatnonzero(self.reader.present(n.name, *p)) for p in places]
         step = max(1, -(-sum(map(len, there)) // self.most))
         parts = [
             self._per_tr(n, z, place, rows[step // 2 :: step])
