@@ -13,6 +13,7 @@ from giblet.model import (
     Autoencoder,
     Hemodynamics,
     RelativeLoss,
+    add_residuals,
     constant_prediction,
     decode_code,
     predict_scans,
@@ -132,6 +133,19 @@ def test_a_block_that_nobody_scored_was_measured_in_is_not_read(reader, world):
     alone = replace(reader, timelines=both.timelines[:1])
     assert decoding_losses(both) == decoding_losses(alone)
     assert identification(reader.nets[0], both) == identification(reader.nets[0], alone)
+
+
+def test_the_noise_of_each_run_is_its_own(reader, world):
+    """The first run that is tested has the noise that it has alone, also where one without a test comes before."""
+    block, untested = world.of("test")[0], replace(world, run="run-0", blocks=world.of("train", "validation"))
+    both, later = two_runs(reader, world, replace(world, run="run-2")), two_runs(reader, untested, world)
+    draws = [[r.scan("noisy", i, block, "a", draw) for draw in range(3)] for r, i in ((both, 0), (both, 1))]
+    assert not any(np.array_equal(x, y) for x, y in zip(*draws, strict=True))
+    seed = [reader.config.seed, 0, world.blocks.index(block), 0]
+    for r, i, n in ((reader, 0, 120), (later, 1, 240)):
+        start = int(np.random.default_rng(seed).integers(n))
+        noisy = add_residuals(r.timelines, r.predicted, i, "a", start, np.arange(210, 260))
+        np.testing.assert_allclose(r.scan("noisy", i, block, "a"), noisy, atol=1e-5)
 
 
 def test_clips_are_told_over_what_was_measured_in_somebody(reader, world):

@@ -60,7 +60,7 @@ class Reader:
             return self.predicted[timeline][subject][block.trs]
         if condition in NOISE_POWER:
             rng = np.random.default_rng(
-                [self.config.seed, draw, t.blocks.index(block), self.model.subjects.index(subject)]
+                [self.config.seed, draw, self._number(timeline, block), self.model.subjects.index(subject)]
             )
             start = int(rng.integers(len(residual_places(self.timelines, subject))))
             rows = np.arange(block.start, block.stop)
@@ -69,6 +69,11 @@ class Reader:
             return np.asarray(clean + NOISE_POWER[condition] ** 0.5 * (noisy - clean), np.float32)
         y = t.scans[subject][block.trs]
         return _permuted(y) if condition == "permuted" else y
+
+    def _number(self, timeline: int, block: Block) -> int:
+        """A block's number in all runs that are tested, so that each has noise of its own."""
+        before = sum(len(t.blocks) for t in self.timelines[:timeline] if t.of("test"))
+        return before + self.timelines[timeline].blocks.index(block)
 
     def latent(self, condition: str, timeline: int, block: Block, subject: str, draw: int = 0) -> Tensor:
         """What is read from such a scan, [T, D], for the model's `rebuild`."""
