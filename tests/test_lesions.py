@@ -416,6 +416,28 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert 0.85 <= np.mean(held) <= 0.99
 
 
+def drawn(series, present=None):
+    """The interval of one person's effect, from what it is at each TR."""
+    present = np.ones(len(series), bool) if present is None else present
+    effects = SimpleNamespace(influence=series[None, None], present=present)
+    low, high = interval(Draws.means(Draws.of(1, len(series), TR_S, 0), effects)[0])
+    return low, high
+
+
+def test_neighbouring_trs_are_drawn_together():
+    """Blocks of 10 TRs: of what changes every minute they are alike, of what changes every TR they know the mean."""
+    low, high = drawn(np.repeat([1.0, -1.0, 1.0, -1.0, 1.0], 40))
+    variance = (31 + 2 * sum((1 - k / 5) ** 2 for k in range(1, 5))) / 40 - 0.2**2  # of a block's mean, any start
+    assert high - low == pytest.approx(2 * 1.96 * (variance / 20) ** 0.5, rel=0.15)
+    low, high = drawn(np.resize([1.0, -1.0], 200))
+    assert high - low < 0.01
+
+
+def test_an_interval_is_over_trs_that_have_the_modality():
+    series, present = np.random.default_rng(0).standard_normal(200), np.arange(200) % 4 > 0
+    assert drawn(np.where(present, series, 1e6), present) == drawn(np.where(present, series, 0), present)
+
+
 def test_two_sided_p_and_holm_have_their_known_values():
     assert two_sided_p(np.array([1.0, 2.0, 3.0, -1.0])) == pytest.approx(2 * 2 / 5)
     assert two_sided_p(np.ones(999)) == pytest.approx(2 / 1000)
@@ -446,6 +468,16 @@ def test_the_table_finds_what_carries_what(table, source):
     assert rows["silent"]["sight"][source]["p"] > 0.05
     assert rows["silent"]["sight"][source]["code_interval"] == pytest.approx([0, 0], abs=1e-6)
     assert table["matching"]["sight"]["n"] == 40
+
+
+def test_a_region_that_is_kept_alone_is_special_if_it_loses_little(toy):
+    plan = Plan(Voxels(V), Space.of_mask(np.ones((SIDE,) * 3, bool)), Ablation(), random=40, only=True)
+    rows = lesion_table(toy, {"sight": SIGHT, "silent": SILENT}, plan, silent)["regions"]
+    own, other = (rows[region]["sight"]["from_measured"] for region in ("sight", "silent"))
+    assert own["code_effect"] == pytest.approx(0, abs=1e-6)
+    assert own["p"] == pytest.approx(1 / 41)
+    assert other["code_effect"] > 0.5
+    assert other["p"] > 0.3
 
 
 def test_every_figure_of_a_row_is_a_mean_over_the_draws(table, toy):

@@ -214,6 +214,14 @@ def test_people_are_shifted_together():
     np.testing.assert_allclose(both.max_null, one.max_null)
 
 
+def test_each_block_has_shifts_of_its_own():
+    """Independent, also where blocks are as long as each other, and phases too."""
+    shifts = draw_shifts([100, 100], 20, 1000, 0)
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.1
+    one, other = random_phases([20, 20], 1000, 0)
+    assert abs(np.mean(one[:, 1:] * other[:, 1:].conj())) < 0.1
+
+
 def test_all_shifts_are_used_where_there_are_few():
     null = shift_null(noise(0, 100, 2), noise(1, 100, 2), [slice(0, 100)], tr_s=1.5)
     assert len(null.r_null) == 61
