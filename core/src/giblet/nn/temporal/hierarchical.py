@@ -48,7 +48,7 @@ class AttentionPool(nn.Module):
 class Hierarchical(nn.Module):
     """[n, F, D], [n, F] -> [n, D]: frames to parts of about 200 ms to the TR, and what the three levels say together.
 
-    3.8 M parameters at D = 256, nine in ten of them used once a TR.
+    3.8 M parameters at D = 256, six in seven of them used once a TR.
     """
 
     def __init__(self, width: int, tr_s: float) -> None:
