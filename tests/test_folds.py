@@ -18,7 +18,7 @@ from giblet.data.split import LABELS, MIN_TRS
 from giblet.errors import ConfigError, DataError
 from giblet.pipeline.pooled import pool
 from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
-from giblet.pipeline.verdict import RIDGES
+from giblet.pipeline.verdict import FEWEST_PIECES, RIDGES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -145,8 +145,9 @@ def test_an_interval_covers_people_and_is_paired():
     assert interval(model - ridge, 0) == pytest.approx((0.02, 0.02))
 
 
-def fold(k, r, ridges, p=0.001):
+def fold(k, r, ridges, p=0.001, pieces=4):
     fmri = {"r": r, "p": p, "null_kind": "circular shift", "subjects": {"a": {"r": r}, f"only-{k}": {"r": 1.0}}}
+    fmri["interval_pieces"] = pieces
     fmri |= dict(zip(RIDGES[:4], ridges, strict=True))
     found = {"two_way": r, "n_clips": 10, "p": p, "interval": [0, 1], "people": {"n": 2}}
     return {
@@ -190,6 +191,21 @@ def test_folds_without_relation_or_gain_say_so():
         in pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1))] * 2, 0)["summary"]
     )
     assert pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1), null=0.3)] * 2, 0)["summary"].startswith("No relation")
+
+
+def test_a_fold_of_few_minutes_tells_no_ridge_from_the_model():
+    ridges = (0.1, 0.2, 0.1, 0.1)
+    every = [fold(1, 0.3, ridges), fold(2, 0.3, ridges, pieces=FEWEST_PIECES - 1)]
+    pooled = pool(every, [drawn(0.3, ridges)] * 2, seed=0)
+    assert (pooled["folds"]["interval"], pooled["folds"]["gain_interval"]) == (None, None)
+    assert (pooled["fmri"]["interval"], pooled["fmri"]["gain_interval"]) == (None, None)
+    assert pooled["folds"]["pieces"] == [4, 3]
+    assert pooled["fmri"]["interval_pieces"] == 7
+    assert "too few minutes of test to tell them apart" in pooled["summary"]
+    assert not any(word in pooled["summary"] for word in ("better", "worse", "no different", "interval"))
+    silent = pool(every, [drawn(0.3, ridges, null=0.3)] * 2, seed=0)["summary"]
+    assert silent.startswith("No relation")
+    assert "interval" not in silent
 
 
 SMALL = ["-o", "train.trunk_steps=30", "-o", "train.decoder_steps=10", "-o", "train.validate_every=10"]

@@ -1,15 +1,17 @@
 """The linear models beside ours: who is fitted on which TRs, and what a shared or a prior response is worth."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.analysis.bold import score_bold
+from giblet.analysis.bootstrap import DRAWS, draw_counts, pieces, resampled_r
 from giblet.analysis.joined import join
 from giblet.analysis.ridges import GROUP, require_scores, ridge_predictions, under_hrf
 from giblet.analysis.scores import pearson
-from giblet.config import EvaluateConfig, ModelConfig, RunConfig
+from giblet.config import EvaluateConfig, ModelConfig, RunConfig, SplitConfig
 from giblet.errors import DataError
 from giblet.training import compute_codes
 
@@ -95,6 +97,18 @@ def test_who_was_not_measured_in_the_test_is_left_out_and_it_says_so(build, worl
     assert set(scores.r) == {"a"}
     assert scores.draws["r"].shape[0] == 1
     assert any("fewer than 20 of their test TRs were measured: b" in note for note in scores.notes)
+
+
+def test_folds_draw_other_pieces_and_a_run_without_folds_draws_as_ever(build, world):
+    _, codes, _ = build(world, CONFIG)
+    at = [CONFIG.model_copy(update={"split": SplitConfig(folds=2, fold=k)}) for k in (1, 2)]
+    y, there, cut = world.scans["a"], world.scanned["a"], pieces([TEST], 1.5)
+    guess = y + np.random.default_rng(0).standard_normal(y.shape).astype(np.float32)
+    alone, one, two = (score_bold([world], codes, [{"a": guess}], ["a"], c, 10).draws["r"] for c in (CONFIG, *at))
+    for a, b in combinations((alone, one, two), 2):
+        assert np.corrcoef(a[0], b[0])[0, 1] < 0.2
+    counts = draw_counts(len(cut), DRAWS, CONFIG.seed)
+    np.testing.assert_array_equal(alone[0], resampled_r(guess, y, there, cut, counts))
 
 
 def test_the_null_is_of_the_trs_that_were_measured(build, world):

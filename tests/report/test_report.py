@@ -158,6 +158,16 @@ def test_absent_parts_leave_no_shell(bare_folder: Callable[[dict[str, object]], 
     assert any("6 people" in w for w in page.words)
 
 
+def test_folds_without_intervals_say_why(numbers_only: Path) -> None:
+    metrics = json.loads((numbers_only / "metrics.json").read_text())
+    metrics["folds"] |= {"interval": None, "gain_interval": None, "pieces": [5, 3]}
+    metrics["fmri"] |= {"interval": None, "gain_interval": None}
+    (numbers_only / "metrics.json").write_text(json.dumps(metrics))
+    _, page = read(write_report(numbers_only))
+    assert any("No intervals: a test of 3 pieces of 30 s" in w for w in page.words)
+    assert not any("90% interval of" in w for w in page.words)
+
+
 def test_no_fmri_at_all(bare_folder: Callable[[dict[str, object]], Path]) -> None:
     _, page = read(write_report(bare_folder({"summary": "Extracted only.", "seed": 3})))
     assert page.sections == {"settings"}

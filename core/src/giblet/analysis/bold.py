@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.alignment import canonical_hrf
-from giblet.analysis.bootstrap import bootstrap, interval, pieces
+from giblet.analysis.bootstrap import Seed, bootstrap, interval, pieces
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import (
     Joined,
@@ -91,7 +91,7 @@ def score_bold(
     nulls = {s: _null(joined, guess[s], y[s], valid[s], config) for s in y}
     lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config, applied, slice_time_ref)
     notes = [*fold_notes, *notes, *_untested([s for s in everybody if s not in subjects])]
-    draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, config.seed)
+    draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, _draw_seed(config))
     n_pieces = len(pieces(joined.test, joined.tr_s))
     null, ceilings = mean_null([nulls[s] for s in people]), _ceilings(y, valid, people, trs)
     if repeats := repeat_ceilings(timelines, films or {}, y, people):
@@ -102,6 +102,12 @@ def score_bold(
 def _untested(people: Sequence[str]) -> list[str]:
     who = ", ".join(people)
     return [f"not scored, for fewer than {MIN_TRS_FOR_R} of their test TRs were measured: {who}"] if people else []
+
+
+def _draw_seed(config: RunConfig) -> Seed:
+    """A fold draws pieces of its own: drawn alike in all of them, their errors would not average out."""
+    fold = config.split.fold
+    return config.seed if fold is None else (config.seed, fold)
 
 
 def _comparable(y: Mapping[str, Float]) -> bool:

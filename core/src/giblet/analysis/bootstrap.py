@@ -17,6 +17,7 @@ LEVEL = 0.9
 VOXELS = 4000
 """Voxels at once; more only cost memory."""
 Interval = tuple[float, float]
+Seed = int | Sequence[int]
 
 
 def pieces(blocks: Sequence[slice], tr_s: float, block_s: float = BLOCK_S) -> list[slice]:
@@ -29,7 +30,7 @@ def pieces(blocks: Sequence[slice], tr_s: float, block_s: float = BLOCK_S) -> li
     return out
 
 
-def draw_counts(n_pieces: int, draws: int, seed: int) -> Real:
+def draw_counts(n_pieces: int, draws: int, seed: Seed) -> Real:
     """How often each piece comes up when as many are drawn with replacement, [draws, pieces]."""
     return np.random.default_rng(seed).multinomial(n_pieces, np.full(n_pieces, 1 / n_pieces), draws).astype(np.float64)
 
@@ -64,7 +65,7 @@ def bootstrap(
     people: Sequence[str],
     blocks: Sequence[slice],
     tr_s: float,
-    seed: int,
+    seed: Seed,
 ) -> dict[str, Real]:
     """Mean r of each method and person on resampled test blocks, `{method: [S, draws]}`.
 

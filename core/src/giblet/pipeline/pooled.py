@@ -12,7 +12,7 @@ from giblet.analysis.bootstrap import interval
 from giblet.analysis.nulls import p_value
 from giblet.analysis.scores import Real
 from giblet.analysis.variance_table import tested
-from giblet.pipeline.verdict import RIDGES, SIGNIFICANT, beside_ridge
+from giblet.pipeline.verdict import FEWEST_PIECES, RIDGES, SIGNIFICANT, beside_ridge
 
 SURROGATES = 1000
 OF_ONE_FOLD = frozenset(
@@ -26,6 +26,7 @@ def pool(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str, Any]],
     folds = fold_scores(every, draws, seed)
     fmri = average([m["fmri"] for m in every]) | {"null_kind": every[0]["fmri"]["null_kind"]}
     fmri |= {k: folds[k] for k in ("p", "null_p95", "interval", "gain", "gain_interval")}
+    fmri["interval_pieces"] = sum(folds["pieces"])
     metrics: dict[str, Any] = {"summary": sentence(folds), "folds": folds, "fmri": fmri}
     metrics["warnings"] = [f"fold {k}: {w}" for k, m in enumerate(every, 1) for w in m["warnings"]]
     for name, first in every[0].items():
@@ -35,12 +36,17 @@ def pool(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str, Any]],
 
 
 def fold_scores(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
-    """R and the best ridge by fold, their mean and spread, and what other people and other minutes would give."""
+    """R and the best ridge by fold, their mean and spread, and what other people and other minutes would give.
+
+    Without intervals where a fold has too few pieces for one.
+    """
     r = [float(m["fmri"]["r"]) for m in every]
     best = [_best(m["fmri"]) for m in every]
     ridge = [float(m["fmri"][name]) for m, name in zip(every, best, strict=True)]
     gains = [d["r"] - d[name] for d, name in zip(draws, best, strict=True)]
     null = _null(draws, seed)
+    cut = [int(m["fmri"]["interval_pieces"]) for m in every]
+    known = min(cut) >= FEWEST_PIECES
     return {
         "n": len(every),
         "r": r,
@@ -49,9 +55,10 @@ def fold_scores(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str,
         "gains": [a - b for a, b in zip(r, ridge, strict=True)],
         "mean_r": float(np.mean(r)),
         "sd_r": float(np.std(r, ddof=1)),
-        "interval": list(interval(_over_folds([d["r"] for d in draws], draws), seed)),
+        "pieces": cut,
+        "interval": list(interval(_over_folds([d["r"] for d in draws], draws), seed)) if known else None,
         "gain": float(np.mean(r) - np.mean(ridge)),
-        "gain_interval": list(interval(_over_folds(gains, draws), seed)),
+        "gain_interval": list(interval(_over_folds(gains, draws), seed)) if known else None,
         "null_p95": float(np.quantile(null, 0.95)),
         "p": p_value(float(np.mean(r)), null),
     }
@@ -80,19 +87,25 @@ def _null(draws: Sequence[Mapping[str, Any]], seed: int) -> Real:
 
 def sentence(folds: Mapping[str, Any]) -> str:
     """The first line of a pooled report."""
-    low, high = folds["interval"]
-    r = f"r = {folds['mean_r']:.3f} over {folds['n']} folds (90% interval {low:.3f} to {high:.3f}"
+    r = f"r = {folds['mean_r']:.3f} over {folds['n']} folds"
+    within = [] if folds["interval"] is None else ["90% interval {:.3f} to {:.3f}".format(*folds["interval"])]
     if folds["p"] > SIGNIFICANT or folds["mean_r"] <= folds["null_p95"]:
+        sure = "".join(f" ({w})" for w in within)
         return (
-            f"No relation between stimulus and scans was found: held-out {r}), the null's 95th percentile is "
+            f"No relation between stimulus and scans was found: held-out {r}{sure}, the null's 95th percentile is "
             f"{folds['null_p95']:.3f} (p = {folds['p']:.3f})."
         )
+    sure = "; ".join([*within, f"SD over folds {folds['sd_r']:.3f}"])
+    return f"The model predicts held-out scans with {r} ({sure}), {_beside_best(folds)}; p = {folds['p']:.3f}."
+
+
+def _beside_best(folds: Mapping[str, Any]) -> str:
+    """The best ridges beside the model, as far as their difference has an interval."""
+    if folds["gain_interval"] is None:
+        return f"the best ridge with {folds['mean_r'] - folds['gain']:.3f} (too few minutes of test to tell them apart)"
     a, b = folds["gain_interval"]
-    return (
-        f"The model predicts held-out scans with {r}; SD over folds {folds['sd_r']:.3f}), "
-        f"{beside_ridge(a, b)} the best ridge: the difference is {folds['gain']:+.3f} ({a:+.3f} to {b:+.3f}); "
-        f"p = {folds['p']:.3f}."
-    )
+    told = f"the difference is {folds['gain']:+.3f} ({a:+.3f} to {b:+.3f})"
+    return f"{beside_ridge(a, b)} the best ridge: {told}"
 
 
 def average(values: Sequence[Any]) -> Any:

@@ -33,11 +33,11 @@ def render(run: RunFolder) -> Section | None:
 
 
 def _intervals(folds: dict[str, Any]) -> str:
+    spread = f"SD of r over folds: {number(folds['sd_r'])}."
+    if folds["interval"] is None:
+        return f"No intervals: a test of {min(folds['pieces'])} pieces of 30 s, as some fold has, gives none. {spread}"
     (a, b), (c, d) = folds["interval"], folds["gain_interval"]
-    return (
-        f"90% interval of r: {number(a)} to {number(b)}; of the difference: {number(c)} to {number(d)}. SD of r over "
-        f"folds: {number(folds['sd_r'])}."
-    )
+    return f"90% interval of r: {number(a)} to {number(b)}; of the difference: {number(c)} to {number(d)}. {spread}"
 
 
 def _links(n: int) -> Html:
