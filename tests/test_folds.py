@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.bootstrap import draw_counts, interval, pieces, resampled_r
+from giblet.analysis.bootstrap import bootstrap, draw_counts, interval, measured_pieces, pieces, resampled_r
 from giblet.cli import main
 from giblet.config import RunConfig
 from giblet.data.folds import fold_splits
@@ -143,6 +143,50 @@ def test_an_interval_covers_people_and_is_paired():
     assert (low, high) == pytest.approx((0.3 + person.mean() - spread, 0.3 + person.mean() + spread), abs=0.005)
     model, ridge = 0.3 + person + draw, 0.28 + person + draw
     assert interval(model - ridge, 0) == pytest.approx((0.02, 0.02))
+
+
+def partly(there, people=1):
+    """Scans of 160 TRs, predictions of them, and who was measured where: all but the last person everywhere."""
+    rng = np.random.default_rng(2)
+    y = {f"s{k}": rng.standard_normal((160, 30)) for k in range(people)}
+    guess = {s: x + rng.standard_normal(x.shape) for s, x in y.items()}
+    valid = {s: np.ones(160, bool) for s in y}
+    valid[f"s{people - 1}"] = there
+    return guess, y, valid
+
+
+def test_a_draw_without_anything_of_somebody_is_no_draw_of_theirs():
+    """One piece of eight, and three TRs of another, are what the last person was measured in."""
+    there = np.arange(160) < 20
+    there[[50, 51, 52]] = True
+    guess, y, valid = partly(there, people=2)
+    drawn = bootstrap({"r": guess, "ridge": y}, y, valid, list(y), pieces([slice(0, 160)], 1.5), 0)
+    counts = draw_counts(8, len(drawn["r"][1]), 0)
+    np.testing.assert_array_equal(np.isnan(drawn["r"][1]), counts[:, 0] == 0)
+    assert not np.isnan(drawn["r"][0]).any()
+    low, high = interval(drawn["r"], 0)
+    assert 0.6 < low < high < 0.8, "both people are predicted at about 0.7"
+    assert max(interval(drawn["r"] - drawn["ridge"], 0)) < -0.2
+
+
+def test_pieces_that_nobody_was_measured_in_are_not_drawn():
+    guess, y, valid = partly(np.arange(160) < 120)
+    there = measured_pieces([slice(0, 160)], 1.5, list(valid.values()))
+    assert there == pieces([slice(0, 120)], 1.5)
+    assert not np.isnan(bootstrap({"r": guess}, y, valid, list(y), there, 0)["r"]).any()
+
+
+def test_folds_that_somebody_missed_are_means_of_those_who_were_there():
+    """The pooled r is the mean over folds of the mean over people; so are its resamples."""
+    ridges = (0.1, 0.0, 0.0, 0.0)
+    both, one = drawn(0.3, ridges), drawn(0.0, ridges)
+    one |= {m: one[m][:1] for m in ("r", *RIDGES[:4])} | {"people": np.array(["a"])}
+    folds = pool([fold(1, 0.3, ridges), fold(2, 0.0, ridges)], [both, one], seed=0)["folds"]
+    assert (folds["mean_r"], folds["gain"]) == pytest.approx((0.15, 0.05))
+    assert folds["interval"] == pytest.approx([0.15, 0.15], abs=0.03)
+    assert folds["gain_interval"] == pytest.approx([0.05, 0.05], abs=0.05)
+    assert np.mean(folds["interval"]) == pytest.approx(0.15, abs=0.005)
+    assert np.mean(folds["gain_interval"]) == pytest.approx(0.05, abs=0.005)
 
 
 def fold(k, r, ridges, p=0.001, pieces=4):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giblet.alignment import canonical_hrf
-from giblet.analysis.bootstrap import Seed, bootstrap, interval, pieces
+from giblet.analysis.bootstrap import Seed, bootstrap, interval, measured_pieces
 from giblet.analysis.ceilings import Ceiling, ceiling_ratio, group_ceiling, loo_isc
 from giblet.analysis.joined import (
     Joined,
@@ -43,7 +43,8 @@ LAG_GAP_S = 30.0
 class BoldScores:
     """Held-out r [V] of each row (a person, or the group mean) by method, with ceilings, nulls and the lag.
 
-    `draws` are the mean r of each method and person on resampled test blocks, [S, n], cut into `pieces` of 30 s.
+    `draws` are the mean r of each method and person on resampled test blocks, [S, n], cut into `pieces` of 30 s
+    in which somebody was measured; NaN where a draw has nothing of a person.
     """
 
     r: dict[str, dict[str, Real]]
@@ -91,12 +92,12 @@ def score_bold(
     nulls = {s: _null(joined, guess[s], y[s], valid[s], config) for s in y}
     lag, notes = _lag(codes, y.get(GROUP, y[people[0]]), joined, config, applied, slice_time_ref)
     notes = [*fold_notes, *notes, *_untested([s for s in everybody if s not in subjects])]
-    draws = bootstrap(methods, y, valid, people, joined.test, joined.tr_s, _draw_seed(config))
-    n_pieces = len(pieces(joined.test, joined.tr_s))
+    cut = measured_pieces(joined.test, joined.tr_s, [valid[s] for s in people])
+    draws = bootstrap(methods, y, valid, people, cut, _draw_seed(config))
     null, ceilings = mean_null([nulls[s] for s in people]), _ceilings(y, valid, people, trs)
     if repeats := repeat_ceilings(timelines, films or {}, y, people):
         ceilings["people"] = repeats
-    return BoldScores(scores, ceilings, null, nulls.get(GROUP), lag, notes, draws, n_pieces)
+    return BoldScores(scores, ceilings, null, nulls.get(GROUP), lag, notes, draws, len(cut))
 
 
 def _untested(people: Sequence[str]) -> list[str]:

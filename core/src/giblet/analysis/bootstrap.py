@@ -14,6 +14,8 @@ BLOCK_S = 30.0
 """Scans further apart than a hemodynamic response and its autocorrelation count as independent."""
 DRAWS = 1000
 LEVEL = 0.9
+LEAST = 0.25
+"""Of the TRs of somebody's fullest piece: a draw with fewer of theirs says nothing of them. Whole pieces have more."""
 VOXELS = 4000
 """Voxels at once; more only cost memory."""
 Interval = tuple[float, float]
@@ -30,6 +32,11 @@ def pieces(blocks: Sequence[slice], tr_s: float, block_s: float = BLOCK_S) -> li
     return out
 
 
+def measured_pieces(blocks: Sequence[slice], tr_s: float, valid: Sequence[Mask]) -> list[slice]:
+    """The pieces of test blocks in which anybody was measured, as people's `valid` [T] say."""
+    return [c for c in pieces(blocks, tr_s) if any(there[c].any() for there in valid)]
+
+
 def draw_counts(n_pieces: int, draws: int, seed: Seed) -> Real:
     """How often each piece comes up when as many are drawn with replacement, [draws, pieces]."""
     return np.random.default_rng(seed).multinomial(n_pieces, np.full(n_pieces, 1 / n_pieces), draws).astype(np.float64)
@@ -38,7 +45,7 @@ def draw_counts(n_pieces: int, draws: int, seed: Seed) -> Real:
 def resampled_r(guess: Float, y: Float, valid: Mask, cut: Sequence[slice], counts: Real) -> Real:
     """Mean r over voxels between guess and y [T, V], on each resampling of the pieces: [draws].
 
-    Only `valid` TRs [T] count; a voxel that is constant has r = 0.
+    Only `valid` TRs [T] count; a voxel that is constant has r = 0, and a draw that has hardly any of them is NaN.
     """
     total = np.zeros(len(counts))
     for at in range(0, y.shape[1], VOXELS):
@@ -49,7 +56,9 @@ def resampled_r(guess: Float, y: Float, valid: Mask, cut: Sequence[slice], count
         spread = np.maximum(xx - x * x / n, 0) * np.maximum(tt - t * t / n, 0)
         known = spread > 1e-12 * np.maximum(xx * tt, 1e-300)
         total += np.where(known, (xt - x * t / n) / np.sqrt(np.where(known, spread, 1)), 0).sum(1)
-    return total / y.shape[1]
+    there = np.array([valid[c].sum() for c in cut])
+    few = (counts > 0) @ there < LEAST * there.max()
+    return np.where(few, np.nan, total / y.shape[1])
 
 
 def _moments(guess: Float, y: Float) -> Real:
@@ -63,15 +72,14 @@ def bootstrap(
     y: Mapping[str, Float],
     valid: Mapping[str, Mask],
     people: Sequence[str],
-    blocks: Sequence[slice],
-    tr_s: float,
+    cut: Sequence[slice],
     seed: Seed,
 ) -> dict[str, Real]:
-    """Mean r of each method and person on resampled test blocks, `{method: [S, draws]}`.
+    """Mean r of each method and person on resampled pieces of the test blocks, `{method: [S, draws]}`.
 
-    Draws are the same for all methods and people, so that differences between them are paired.
+    Draws are the same for all methods and people, so that differences between them are paired. NaN: a draw has nothing
+    of that person.
     """
-    cut = pieces(blocks, tr_s)
     counts = draw_counts(len(cut), DRAWS, seed)
     return {
         m: np.stack([resampled_r(guess[s], y[s], valid[s], cut, counts) for s in people])
@@ -80,9 +88,21 @@ def bootstrap(
 
 
 def interval(draws: Real, seed: int, level: float = LEVEL) -> Interval:
-    """Percentile interval of the mean over people of draws [S, n], people resampled along with the blocks."""
+    """Percentile interval of the mean over people of draws [S, n], people resampled along with the blocks.
+
+    Of folds [K, S, n] it is that of the mean over folds of this mean. NaN is left out of the mean over people; a draw
+    (of a fold) of which nobody is left counts nowhere.
+    """
     rng = np.random.default_rng(seed)
-    people, n = draws.shape
+    people, n = draws.shape[-2:]
     who = rng.integers(0, people, (n, people))
-    low, high = np.quantile(draws[who, np.arange(n)[:, None]].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    means = _known_mean(draws[..., who, np.arange(n)[:, None]]).reshape(-1, n).mean(0)
+    low, high = np.quantile(means[~np.isnan(means)], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _known_mean(x: Real) -> Real:
+    """Means over the last axis without NaN, and NaN where there is nothing else."""
+    known = ~np.isnan(x)
+    n = known.sum(-1)
+    return np.where(n > 0, np.where(known, x, 0).sum(-1) / np.maximum(n, 1), np.nan)

@@ -56,9 +56,9 @@ def fold_scores(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str,
         "mean_r": float(np.mean(r)),
         "sd_r": float(np.std(r, ddof=1)),
         "pieces": cut,
-        "interval": list(interval(_over_folds([d["r"] for d in draws], draws), seed)) if known else None,
+        "interval": list(interval(_of_everybody([d["r"] for d in draws], draws), seed)) if known else None,
         "gain": float(np.mean(r) - np.mean(ridge)),
-        "gain_interval": list(interval(_over_folds(gains, draws), seed)) if known else None,
+        "gain_interval": list(interval(_of_everybody(gains, draws), seed)) if known else None,
         "null_p95": float(np.quantile(null, 0.95)),
         "p": p_value(float(np.mean(r)), null),
     }
@@ -69,14 +69,13 @@ def _best(fmri: Mapping[str, Any]) -> str:
     return max((name for name in RIDGES if name in fmri), key=lambda name: float(fmri[name]))
 
 
-def _over_folds(tables: Sequence[Real], draws: Sequence[Mapping[str, Any]]) -> Real:
-    """Mean over folds of draws [S, n], by person; whoever is missing in a fold is left out of its mean."""
+def _of_everybody(tables: Sequence[Real], draws: Sequence[Mapping[str, Any]]) -> Real:
+    """The draws [S, n] of each fold as those of all people, [K, S, n]; NaN for whoever is missing in a fold."""
     people = list(dict.fromkeys(str(s) for d in draws for s in d["people"]))
-    rows: dict[str, list[Real]] = {s: [] for s in people}
-    for table, d in zip(tables, draws, strict=True):
-        for s, row in zip(d["people"], table, strict=True):
-            rows[str(s)].append(row)
-    return np.stack([np.mean(rows[s], 0) for s in people])
+    out = np.full((len(tables), len(people), tables[0].shape[1]), np.nan)
+    for fold, table, d in zip(out, tables, draws, strict=True):
+        fold[[people.index(str(s)) for s in d["people"]]] = table
+    return out
 
 
 def _null(draws: Sequence[Mapping[str, Any]], seed: int) -> Real:
