@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from giblet import ConfigError
+from giblet.analysis.scores import pearson
 from giblet.cli import main
+from giblet.errors import DataError
 from giblet.media import write_film
 from giblet.pipeline import ablate as pipeline
+from giblet.pipeline.held_out import held_out_r
 from giblet.pipeline.step_cost import against, interleaved
-from giblet.pipeline.variants import cell_config, folder_name, grid_of, label, parse_axis, temporal_axis
+from giblet.pipeline.variants import TEMPORAL, cell_config, folder_name, grid_of, label, parse_axis, temporal_axis
 from giblet.plugins import Registry
 
 TRS, TR_S, FPS = 200, 1.5, 4
@@ -96,6 +101,45 @@ def check_result(folder, printed):
     assert not list(folder.rglob("*.pt"))
     assert "multiscale" in printed
     assert "fmri r" in printed
+
+
+@pytest.mark.slow
+def test_who_was_not_measured_in_the_test_ends_no_ablation(tmp_path, capsys):
+    """Somebody who lacks the run with the test block is trained on, and not scored."""
+    lines, rng = ['[study]\nname = "tables"\ntr_s = 1.5'], np.random.default_rng(0)
+    for run in ("one", "two"):
+        np.savetxt(tmp_path / f"{run}.tsv", rng.standard_normal((TRS, 3)), delimiter="\t")
+        lines.append(f'[[stimulus]]\nname = "{run}"\nfeatures.x = {{path = "{run}.tsv", tr_s = 1.5}}')
+    for person, run in (("sub-1", "one"), ("sub-1", "two"), ("sub-2", "one")):
+        np.savetxt(tmp_path / f"{person}-{run}.tsv", rng.standard_normal((TRS, 4)), delimiter="\t")
+        scan = f'run = "{run}"\nstimulus = "{run}"\nbold = "{person}-{run}.tsv"'
+        lines.append(f'[[scan]]\nsubject = "{person}"\n{scan}')
+    lines.append('[split]\none = [["train", 0, 100], ["validation", 150, 200]]\ntwo = [["test", 0, 200]]')
+    (tmp_path / "study.toml").write_text("\n\n".join(lines))
+    none = ["--video", "none", "--audio", "none", "--text", "none", "--seeds", "1", *STEPS, *SMALL]
+    code, _, err = call(capsys, tmp_path, *none, "--vary", "train.lr=0.01", "--out", tmp_path / "out")
+    assert code == 0, err
+    (cell,) = json.loads((tmp_path / "out" / "ablate.json").read_text())["cells"]
+    assert np.isfinite(cell["scores"]["fmri r"])
+
+
+def test_a_cell_that_could_not_be_scored_is_refused_before_it_is_trained(tmp_path, monkeypatch, world):
+    nowhere = replace(world, scanned={s: np.arange(260) < 225 for s in world.scans})
+    inputs = SimpleNamespace(timelines=[nowhere], subjects=["a", "b"])
+    monkeypatch.setattr(pipeline, "extract_study", lambda *_: inputs)
+    monkeypatch.setattr(pipeline, "train", lambda *_: pytest.fail("it was trained"))
+    chosen = {"video": "video_2dcnn", "fmri": "fmri_mask"}
+    ablation = pipeline.Ablation(None, chosen, {}, [{TEMPORAL: "mean"}], [0], tmp_path)
+    with pytest.raises(DataError, match="of nobody 20 test TRs or more were measured"):
+        pipeline.run_cell(ablation, ablation.variants[0], 0, [], lambda *_: None)
+
+
+def test_a_cell_scores_whom_a_report_scores(world):
+    few = replace(world, scanned=world.scanned | {"b": world.scanned["b"] & (np.arange(260) < 225)})
+    noise = np.random.default_rng(0).standard_normal((2, 260, 20))
+    guess = {s: y + e for (s, y), e in zip(world.scans.items(), noise, strict=True)}
+    alone = pearson(guess["a"][210:260], world.scans["a"][210:260]).mean()
+    assert held_out_r([few], ["a", "b"], [guess]) == pytest.approx(alone)
 
 
 @pytest.mark.slow

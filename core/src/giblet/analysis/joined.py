@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from giblet.data.dataset import Timeline, block_trs
 from giblet.data.split import Block, Label
+from giblet.errors import DataError
 from giblet.model import Scans
 from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Int
@@ -79,6 +80,22 @@ def scored_blocks(timelines: Sequence[Timeline], subjects: Sequence[str]) -> lis
     """The test blocks, each with the number of its run, in which anything was measured of somebody who is scored."""
     people = set(scored_people(timelines, subjects))
     return [(i, b) for i, t in enumerate(timelines) for b in t.of("test") if people.intersection(t.measured(b))]
+
+
+def require_people(timelines: Sequence[Timeline], subjects: Sequence[str]) -> list[str]:
+    """The people who can be scored.
+
+    Raises
+    ------
+    DataError
+        If of nobody enough test TRs were measured.
+    """
+    if people := scored_people(timelines, subjects):
+        return people
+    raise DataError(
+        f"of nobody {MIN_TRS_FOR_R} test TRs or more were measured, so nothing could be scored; give longer scans, or "
+        "another split (split.train, or a [split] table in study.toml)"
+    )
 
 
 def mean_of_present(

@@ -17,7 +17,7 @@ from giblet.analysis.joined import (
     joined_cleaning,
     joined_codes,
     joined_scanned,
-    scored_people,
+    require_people,
     without_confounds,
 )
 from giblet.analysis.scores import Mask
@@ -26,7 +26,6 @@ from giblet.data.dataset import Timeline
 from giblet.errors import DataError
 from giblet.model import Codes
 from giblet.model.hemodynamics import BASIS_STEP_S
-from giblet.model.losses import MIN_TRS_FOR_R
 from giblet.types import Float, Progress, silent
 
 GROUP = "group"
@@ -57,13 +56,8 @@ def require_scores(timelines: Sequence[Timeline], subjects: Sequence[str], gap: 
     DataError
         If of nobody enough test TRs were measured, or of somebody too few training TRs for the ridges' inner folds.
     """
-    people, joined = scored_people(timelines, subjects), join(timelines)
-    if not people:
-        raise DataError(
-            f"of nobody {MIN_TRS_FOR_R} test TRs or more were measured, so nothing could be scored; give longer scans, "
-            "or another split (split.train, or a [split] table in study.toml)"
-        )
-    for s in people:
+    joined = join(timelines)
+    for s in require_people(timelines, subjects):
         try:
             _timing(joined, joined_scanned(timelines, s), gap)
         except DataError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from giblet.analysis.joined import require_people
 from giblet.config import RunConfig
 from giblet.data.store import by_content, content_hash, digest
 from giblet.data.study import Study
@@ -100,6 +101,7 @@ def run_cell(ablation: Ablation, variant: Variant, seed: int, content: list[Any]
     if found is None:
         started = time.monotonic()
         inputs = extract_study(ablation.study, config, registry, progress)
+        require_people(inputs.timelines, inputs.subjects)
         trained = train(inputs, config, folder, progress)
         found = {"settings": dict(variant), "seed": seed, "scores": scores(inputs, trained, config)}
         found |= {"trunk_parameters": trained.model.trunk_parameters(), "seconds": time.monotonic() - started}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from giblet.analysis.decode import Reader, decoding_losses
 from giblet.analysis.joined import join, joined_predictions, joined_scanned, joined_scans, scored_people
 from giblet.analysis.scores import pearson
 from giblet.config import RunConfig
-from giblet.model import predict_scans
+from giblet.data.dataset import Timeline
+from giblet.model import Scans, predict_scans
 from giblet.pipeline.identify import identification
 from giblet.pipeline.prepare import Inputs
 from giblet.pipeline.trained import Trained
@@ -25,7 +26,7 @@ def scores(inputs: Inputs, trained: Trained, config: RunConfig) -> dict[str, flo
     less a clean prediction gives, 2-way identification, and the relative loss of encoder and decoder alone.
     """
     predicted = predict_scans(trained.model, trained.codes, inputs.timelines)
-    out: dict[str, float | None] = {"fmri r": _held_out_r(inputs, predicted)}
+    out: dict[str, float | None] = {"fmri r": held_out_r(inputs.timelines, inputs.subjects, predicted)}
     reader = Reader(trained.model, trained.nets, trained.losses, trained.codes, inputs.timelines, predicted, config)
     losses = decoding_losses(reader)
     for n in (n for n in trained.nets if n.name in losses):
@@ -37,13 +38,13 @@ def scores(inputs: Inputs, trained: Trained, config: RunConfig) -> dict[str, flo
     return out
 
 
-def _held_out_r(inputs: Inputs, predicted: list[dict[str, Any]]) -> float:
-    """Mean over the people who are scored, and voxels, of r on test TRs."""
-    trs = join(inputs.timelines).test_trs
+def held_out_r(timelines: Sequence[Timeline], subjects: Sequence[str], predicted: Scans) -> float:
+    """Mean over voxels, and over the people whom a report scores, of r on test TRs."""
+    trs = join(timelines).test_trs
     each = []
-    for s in scored_people(inputs.timelines, inputs.subjects):
-        guess, y = joined_predictions(predicted, s)[trs], joined_scans(inputs.timelines, s)[trs]
-        each.append(pearson(guess, y, joined_scanned(inputs.timelines, s)[trs]).mean())
+    for s in scored_people(timelines, subjects):
+        guess, y = joined_predictions(predicted, s)[trs], joined_scans(timelines, s)[trs]
+        each.append(pearson(guess, y, joined_scanned(timelines, s)[trs]).mean())
     return float(np.mean(each))
 
 
