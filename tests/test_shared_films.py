@@ -1,11 +1,13 @@
 """Runs that show the same film: no second of it is tested that another run trains on."""
 
 from fractions import Fraction
+from itertools import combinations
 
 import pytest
 from giblet.config import build_config
 from giblet.data.parts import Study
 from giblet.data.shared_films import leaders
+from giblet.data.split import LABELS
 from giblet.errors import ConfigError
 from giblet.pipeline.splits import draw_split
 from giblet.types import TRGrid
@@ -30,11 +32,10 @@ def spans(split, grids, run, *labels):
     return [(grid.start_s + a * grid.tr_s, grid.start_s + b * grid.tr_s) for a, b in at]
 
 
-def seen_twice(split, grids):
-    """Whether a second is tested somewhere and trained or validated on somewhere else."""
-    tested = [t for run in grids for t in spans(split, grids, run, "test")]
-    used = [t for run in grids for t in spans(split, grids, run, "train", "validation")]
-    return any(max(a, c) < min(b, d) for a, b in tested for c, d in used)
+def least_apart(split, grids):
+    """The seconds of the film between two purposes, over all runs; negative where they overlap."""
+    by_label = [[t for run in grids for t in spans(split, grids, run, label)] for label in LABELS]
+    return min(max(a, c) - min(b, d) for x, y in combinations(by_label, 2) for a, b in x for c, d in y)
 
 
 @given(st.lists(st.tuples(st.integers(300, 500), st.integers(-40, 40)), min_size=2, max_size=4), st.integers(1, 3))
@@ -46,7 +47,7 @@ def test_a_film_that_several_runs_show_has_one_split(shapes, fold):
         assert list(split) == list(grids)
         assert any(b.label == "test" for blocks in split.values() for b in blocks)
         assert all(0 <= b.start < b.stop <= grids[run].n_trs for run, blocks in split.items() for b in blocks)
-        assert not seen_twice(split, grids)
+        assert least_apart(split, grids) >= 40 * TR_S
 
 
 def test_other_films_are_split_as_ever():
@@ -69,5 +70,12 @@ def test_a_stated_split_that_tests_what_another_run_trains_on_is_refused():
         ConfigError, match="a and b show the same film, and its seconds 225 to 300 are train in a, test"
     ):
         draw_split(study(**blocks), config(), grids, 40, films)
+    close = blocks | {"a": (("train", 0, 111), ("validation", 240, 260))}
+    with pytest.raises(
+        ConfigError,
+        match=r"the same film, and 58\.5 s of it lie between train in a and test in b; make that at least 60 s",
+    ):
+        draw_split(study(**close), config(), grids, 40, films)
+    assert draw_split(study(**close), config(), grids, 39, films)["b"][0].label == "test"
     alike = {"a": (("train", 0, 150), ("validation", 190, 210)), "b": (("test", 250, 290),)}
     assert draw_split(study(**alike), config(), grids, 40, films)["b"][0].label == "test"

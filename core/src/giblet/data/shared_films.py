@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Set
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
 from math import ceil, floor
 
 from giblet.data.split import MIN_TRS, Block, Split
@@ -45,8 +45,8 @@ def _second(tr: int, grid: TRGrid) -> Fraction:
     return grid.start_s + tr * grid.tr_s
 
 
-def refuse_seen(split: Split, grids: Mapping[str, TRGrid], films: Films) -> None:
-    """Refuse a split that tests on seconds of a film which another run trains or validates on.
+def refuse_seen(split: Split, grids: Mapping[str, TRGrid], films: Films, gap: int) -> None:
+    """Refuse a split that tests on seconds of a film which another run trains or validates on, or `gap` TRs from them.
 
     Raises
     ------
@@ -56,12 +56,16 @@ def refuse_seen(split: Split, grids: Mapping[str, TRGrid], films: Films) -> None
     for a, b in combinations(split, 2):
         if not films.get(a, frozenset()) & films.get(b, frozenset()):
             continue
-        for one in split[a]:
-            for other in split[b]:
-                low = max(_second(one.start, grids[a]), _second(other.start, grids[b]))
-                high = min(_second(one.stop, grids[a]), _second(other.stop, grids[b]))
-                if one.label != other.label and low < high:
-                    raise ConfigError(
-                        f"{a} and {b} show the same film, and its seconds {float(low):g} to {float(high):g} are "
-                        f"{one.label} in {a}, {other.label} in {b}; give them one purpose in [split], or leave it out"
-                    )
+        for one, other in product(split[a], split[b]):
+            low = max(_second(one.start, grids[a]), _second(other.start, grids[b]))
+            high = min(_second(one.stop, grids[a]), _second(other.stop, grids[b]))
+            if one.label != other.label and low - high < (gap_s := gap * grids[a].tr_s):
+                wrong = _seen(f"{one.label} in {a}", f"{other.label} in {b}", float(low), float(high), float(gap_s))
+                raise ConfigError(f"{a} and {b} show the same film, and {wrong}, or leave it out")
+
+
+def _seen(one: str, other: str, low: float, high: float, gap_s: float) -> str:
+    """What is wrong with two blocks that share the seconds `low` to `high`, or have those from `high` between them."""
+    if low < high:
+        return f"its seconds {low:g} to {high:g} are {one}, {other}; give them one purpose in [split]"
+    return f"{low - high:g} s of it lie between {one} and {other}; make that at least {gap_s:g} s in [split]"

@@ -58,7 +58,7 @@ def draw_split(
     split = _drawn(study, config, {run: grids[run].n_trs for run in grids if leader_of[run] == run}, gap)
     found = follow(split, grids, leader_of)
     if not config.plumbing:
-        refuse_seen(found, grids, films or {})
+        refuse_seen(found, grids, films or {}, gap)
     return found
 
 
