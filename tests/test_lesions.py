@@ -34,6 +34,7 @@ from giblet.analysis.lesions import (
     random_lesions,
     two_sided_p,
 )
+from giblet.analysis.lesions.bootstrap import LEAST_P, RESAMPLES, resample_sets, resampled
 from giblet.analysis.lesions.effects import _influences
 from giblet.analysis.lesions.table import NATIVE_TRS
 from giblet.analysis.nulls import p_value
@@ -495,11 +496,39 @@ def test_interactions_exclude_zero_where_there_is_one(table, source):
     assert rows["sight", "sound"]["p_holm"] < 0.01
     assert rows["sound", "silent"]["interval"][1] < 0
     assert len(rows) == 3
+    assert table["settings"]["resamples"][source] == 4999
     for r in rows.values():
         a, b = (table["regions"][k] for k in r["regions"])
         m, n = r["modalities"]
         by_hand = [row[m][source]["code_effect"] - row[n][source]["code_effect"] for row in (a, b)]
         assert r["estimate"] == pytest.approx(by_hand[0] - by_hand[1])
+
+
+def test_many_regions_can_still_differ(toy):
+    """Of 8 regions 28 pairs are compared: 4,999 resamples could give no p below 0.0112."""
+    halves = {f"{slab}{side}": (slab == SLAB) & (np.arange(V) % 2 == side) for slab in range(4) for side in (0, 1)}
+    found = lesion_table(toy, halves, Plan(Voxels(V), Space(), Ablation()), silent)
+    sure = {tuple(r["regions"]): r["p_holm"] for r in found["interactions"]["from_measured"]}
+    assert len(sure) == 28
+    assert sure["00", "10"] <= 0.01
+    assert found["settings"]["resamples"] == {"from_measured": 9998, "from_predicted": 9998}
+
+
+@given(st.integers(0, 500))
+def test_resamples_are_as_many_as_a_family_needs(family):
+    n = RESAMPLES * resample_sets(family)
+    assert family * 2 / (n + 1) <= LEAST_P
+    assert n == RESAMPLES or family * 2 / (n - RESAMPLES + 1) > LEAST_P
+
+
+def test_further_resamples_leave_the_first_as_they_were():
+    rng = np.random.default_rng(0)
+    effects = {"sight": SimpleNamespace(influence=rng.standard_normal((2, 3, 30)), present=np.ones(30, bool))}
+    one, two = (resampled(effects, TR_S, 0, sets)["sight"] for sets in (1, 2))
+    np.testing.assert_array_equal(one, Draws.of(3, 30, TR_S, 0).means(effects["sight"]))
+    np.testing.assert_array_equal(two[:, :RESAMPLES], one)
+    assert two.shape == (2, 2 * RESAMPLES)
+    assert abs(np.corrcoef(two[0, RESAMPLES:], one[0])[0, 1]) < 0.05
 
 
 def test_what_cannot_be_decoded_leaves_the_table_by_name(toy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ Real = NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 4999
+LEAST_P = 0.01
+"""What the least p of an interaction must be able to reach, corrected for as many as there are."""
 BLOCK_S = 15.0
 """Blocks of TRs span the main lobe of the hemodynamic response (Glover 1999, doi:10.1006/nimg.1998.0419), through which
 neighbouring losses are alike."""
@@ -28,9 +31,9 @@ class Draws:
     trs: Real
 
     @classmethod
-    def of(cls, people: int, trs: int, tr_s: float, seed: int, n: int = RESAMPLES) -> Draws:
-        """People, and circular blocks of TRs (Politis & Romano 1992), each drawn with replacement."""
-        rng = np.random.default_rng([seed, people, trs])
+    def of(cls, people: int, trs: int, tr_s: float, seed: int, n: int = RESAMPLES, part: int = 0) -> Draws:
+        """People, and circular blocks of TRs (Politis & Romano 1992), drawn with replacement; for every `part` anew."""
+        rng = np.random.default_rng([seed, people, trs, *([part] if part else [])])
         who = rng.multinomial(people, np.full(people, 1 / people), n) / people
         size = min(max(1, round(BLOCK_S / tr_s)), trs)
         starts = rng.integers(0, trs, (n, -(-trs // size)))
@@ -44,6 +47,22 @@ class Draws:
         weight = self.trs * effects.present
         total = np.maximum(weight.sum(1), 1e-12)
         return np.stack([np.einsum("nt,nt->n", self.people @ each, weight) / total for each in effects.influence])
+
+
+def resample_sets(family: int) -> int:
+    """How many times `RESAMPLES` are drawn so that Holm's least p among `family` of them is at most `LEAST_P`."""
+    return max(1, ceil((round(2 * family / LEAST_P) - 1) / RESAMPLES))
+
+
+def resampled(effects: Mapping[str, Effects], tr_s: float, seed: int, sets: int) -> dict[str, Real]:
+    """The effect of each lesion on each modality in each resample, [R, n]; one set at a time, for memory."""
+    _, people, trs = next(iter(effects.values())).influence.shape
+    parts: dict[str, list[Real]] = {m: [] for m in effects}
+    for part in range(sets):
+        draws = Draws.of(people, trs, tr_s, seed, part=part)
+        for m, e in effects.items():
+            parts[m].append(draws.means(e))
+    return {m: np.concatenate(found, axis=1) for m, found in parts.items()}
 
 
 def interval(resampled: Real) -> tuple[float, float]:
@@ -86,7 +105,7 @@ def interactions(
 ) -> list[Interaction]:
     """Every pair of modalities against the given pairs of regions; effects [R] and their resamples [R, n] by modality.
 
-    p-values are Holm's over the whole table.
+    p-values are Holm's over these rows: the table of one source, scans as measured or as predicted.
     """
     rows = []
     for a, b in combinations(effects, 2):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
 
 from giblet.analysis.decode import Reader
 from giblet.analysis.lesions.ablation import Ablation, Units
-from giblet.analysis.lesions.bootstrap import BLOCK_S, LEVEL, RESAMPLES, Draws, Real, interactions, interval
+from giblet.analysis.lesions.bootstrap import BLOCK_S, LEVEL, Real, interactions, interval, resample_sets, resampled
 from giblet.analysis.lesions.effects import Effects, measure_effects, null_effects
 from giblet.analysis.lesions.matching import Mask, RandomLesions, Space, random_lesions
 from giblet.analysis.lesions.reading import Lesions, NativeLoss
@@ -55,7 +56,7 @@ class Plan:
         """The plan in plain values."""
         kept = {"how": self.ablation.how, "strength": self.ablation.strength, "seed": self.ablation.seed}
         rest = {"draws": self.draws, "random": self.random, "only": self.only, "tested_on": TESTED_ON}
-        bootstrap = {"level": LEVEL, "resamples": RESAMPLES, "block_s": BLOCK_S}
+        bootstrap = {"level": LEVEL, "block_s": BLOCK_S}
         return kept | rest | bootstrap | {"not_decodable": NOT_DECODABLE, "native_trs": NATIVE_TRS}
 
 
@@ -70,7 +71,15 @@ class Tested:
 
     def decodable(self) -> list[str]:
         """The modalities of which an intact brain says something."""
-        return [m for m, loss in self.native.items() if min(loss[0], self.effects[m].intact_loss()) < NOT_DECODABLE]
+        return _decodable(self.native, self.effects)
+
+    def resamples(self) -> int:
+        """How many resamples there are."""
+        return next(iter(self.resampled.values())).shape[1]
+
+
+def _decodable(native: Mapping[str, Real], effects: Mapping[str, Effects]) -> list[str]:
+    return [m for m, loss in native.items() if min(loss[0], effects[m].intact_loss()) < NOT_DECODABLE]
 
 
 def lesion_table(
@@ -88,7 +97,7 @@ def lesion_table(
     matched = [random_lesions(m, plan.space, n, plan.ablation.seed) for m, n in zip(masks, count, strict=True)]
     pairs = [] if lean else _pairs(names, masks, against)
     tested = {
-        s: _test(Lesions(reader, plan.units, plan.ablation, c, plan.draws), masks, matched, plan, progress)
+        s: _test(Lesions(reader, plan.units, plan.ablation, c, plan.draws), masks, matched, len(pairs), plan, progress)
         for s, c in SOURCES.items()
     }
     return {
@@ -96,7 +105,7 @@ def lesion_table(
         "not_decodable": {s: _left(t) for s, t in tested.items()},
         "interactions": {s: _interactions(t, pairs, names) for s, t in tested.items()},
         "matching": {name: m.matching() for name, m, n in zip(names, matched, count, strict=True) if n},
-        "settings": plan.settings(),
+        "settings": plan.settings() | {"resamples": {s: t.resamples() for s, t in tested.items()}},
         "notes": [f"{len(names)} regions: no random lesions and no interactions over {MOST_REGIONS}"] if lean else [],
     }
 
@@ -108,18 +117,20 @@ def _pairs(names: Sequence[str], masks: Mask, against: str | None) -> list[tuple
     return apart if against is None else [p for p in apart if names[p[0]] == against]
 
 
-def _test(lesions: Lesions, masks: Mask, matched: Sequence[RandomLesions], plan: Plan, progress: Progress) -> Tested:
+def _test(
+    lesions: Lesions, masks: Mask, matched: Sequence[RandomLesions], pairs: int, plan: Plan, progress: Progress
+) -> Tested:
+    """One source's figures; as many resamples as the interactions of `pairs` of regions need."""
     ablated = plan.ablated(masks)
     effects = measure_effects(lesions, ablated, progress)
     with_intact = np.concatenate([np.zeros((1, ablated.shape[1]), bool), ablated])
     native = _native(lesions, with_intact)
-    trs = len(next(iter(effects.values())).present)
+    sets = resample_sets(pairs * comb(len(_decodable(native, effects)), 2))
     tr_s = float(lesions.reader.timelines[0].grid.tr_s)
-    draws = Draws.of(len(lesions.people), trs, tr_s, plan.ablation.seed)
     return Tested(
         native,
         effects,
-        {m: draws.means(e) for m, e in effects.items()},
+        resampled(effects, tr_s, plan.ablation.seed, sets),
         [null_effects(lesions, plan.ablated(m.masks), progress) for m in matched],
     )
 
