@@ -16,7 +16,7 @@ from giblet.report import embedding, write_report
 from giblet.report.brain import Volume
 from giblet.report.markup import Html, number, tag
 from giblet.report.run_folder import RunFolder
-from giblet.report.sections import fmri, inputs, other, video
+from giblet.report.sections import fmri, inputs, lesions, other, video
 from giblet.report.stills import frames_at
 from matplotlib.image import imread
 
@@ -156,6 +156,24 @@ def test_absent_parts_leave_no_shell(bare_folder: Callable[[dict[str, object]], 
     _, page = read(write_report(bare_folder({"summary": "No relation was found.", "fmri": fmri})))
     assert page.sections == {"key"}
     assert any("6 people" in w for w in page.words)
+
+
+def test_p_against_random_lesions_is_said_to_be_uncorrected_by_its_table(numbers_only: Path) -> None:
+    metrics = json.loads((numbers_only / "metrics.json").read_text())
+
+    def said() -> str:
+        (numbers_only / "metrics.json").write_text(json.dumps(metrics))
+        section = lesions.render(RunFolder.read(numbers_only))
+        assert section is not None
+        return str(section.body)
+
+    table, _, after = said().partition("</table>")
+    assert "rise of the loss" in table
+    assert "not corrected for the number of rows" in after.partition("<table")[0]
+    for kinds in metrics["lesions"]["regions"].values():
+        for by in kinds.values():
+            by |= {source: row | {"p": None} for source, row in by.items()}
+    assert "not corrected" not in said()
 
 
 def test_folds_without_intervals_say_why(numbers_only: Path) -> None:

@@ -15,6 +15,7 @@ MEANING = (
     "features behind it, with its 95% interval over people and blocks of TRs, and p against random lesions that are as "
     "large, as connected and as reliable, beside the region."
 )
+UNCORRECTED = "p is each row's own, not corrected for the number of rows."
 INTERACTING = (
     "Interaction: what the first region's lesion costs the first kind more than the second, beyond what the second "
     "region's does, on codes; p is Holm's over the table."
@@ -43,7 +44,8 @@ def _source(run: RunFolder, source: str, title: str) -> Html:
     ]
     rows = list(_rows(lesions["regions"], source))
     shown = [_picture(run, rows, title), _table(title, rows)] if rows else []
-    return html([*shown, paragraphs(*left), _interactions(lesions, source, title)])
+    said = [UNCORRECTED] if any(row[5] is not None for row in rows) else []
+    return html([*shown, paragraphs(*said, *left), _interactions(lesions, source, title)])
 
 
 def _rows(regions: dict[str, Any], source: str) -> Iterator[list[Any]]:
