@@ -1,4 +1,4 @@
-"""Which clip was it? Decoded features against the clip's own and those of clips far away in the same run."""
+"""Which clip was it? Decoded features against the clip's own and those of clips far away in the same test block."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def clip_slices(blocks: Sequence[slice], clip_s: float, tr_s: float) -> list[sli
     return [slice(t, t + width) for b in blocks for t in range(b.start, b.stop - width + 1, width)]
 
 
-def legal_distractors(clips: Sequence[slice], runs: Sequence[slice], tr_s: float, min_distance_s: float) -> Mask:
-    """Which clips lie in the same run with at least `min_distance_s` between their nearest ends, [n, n]."""
+def legal_distractors(clips: Sequence[slice], blocks: Sequence[slice], tr_s: float, min_distance_s: float) -> Mask:
+    """Which clips lie in the same block with at least `min_distance_s` between their nearest ends, [n, n]."""
     starts, stops = np.array([c.start for c in clips]), np.array([c.stop for c in clips])
-    run = np.searchsorted([r.start for r in runs], starts, side="right")
+    block = np.searchsorted([b.start for b in blocks], starts, side="right")
     apart = np.maximum(starts[None] - stops[:, None], starts[:, None] - stops[None]) * tr_s
-    return np.asarray((run[:, None] == run[None]) & (apart >= min_distance_s - 1e-9))
+    return np.asarray((block[:, None] == block[None]) & (apart >= min_distance_s - 1e-9))
 
 
 def identify(
@@ -64,18 +64,17 @@ def identify(
     clip_s: float = CLIP_S,
     min_distance_s: float = MIN_DISTANCE_S,
     exclude: Mask | None = None,
-    runs: Sequence[slice] | None = None,
     n_shifts: int = 1000,
     seed: int = 0,
     valid: Mask | None = None,
 ) -> Identification:
     """Find each clip of the target [T, D] from the decoded features [T, D] by correlation.
 
-    Give features standardised on the training TRs. `blocks` are the test blocks, `runs` the runs that they lie in
-    (default: each block its own run), in order. `exclude` [n, n] is true where clip j may not be a distractor of
-    clip i: an identical text, the same scene; clips are those of `clip_slices`. Ties count as a fair draw. Clips are
-    compared over the `valid` TRs [T] of what was decoded (None: all were measured), which circular shifts take along;
-    a clip without any is not sought, but others are still told from it.
+    Give features standardised on the training TRs. `blocks` are the test blocks, in order; distractors are of the same
+    block. `exclude` [n, n] is true where clip j may not be a distractor of clip i: an identical text, the same scene;
+    clips are those of `clip_slices`. Ties count as a fair draw. Clips are compared over the `valid` TRs [T] of what was
+    decoded (None: all were measured), which circular shifts take along; a clip without any is not sought, but others
+    are still told from it.
 
     Raises
     ------
@@ -83,7 +82,7 @@ def identify(
         If no clip that was measured has a legal distractor.
     """
     clips = clip_slices(blocks, clip_s, tr_s)
-    legal = _legal(clips, blocks if runs is None else runs, tr_s, min_distance_s, exclude)
+    legal = _legal(clips, blocks, tr_s, min_distance_s, exclude)
     there = np.ones(len(decoded), bool) if valid is None else valid
     every = _score(decoded, there, target, clips, legal)
     told = ~np.isnan(every[2])
@@ -140,16 +139,16 @@ def identify_each(
 
 
 def _legal(
-    clips: Sequence[slice], runs: Sequence[slice], tr_s: float, min_distance_s: float, exclude: Mask | None
+    clips: Sequence[slice], blocks: Sequence[slice], tr_s: float, min_distance_s: float, exclude: Mask | None
 ) -> Mask:
     """Which clips may be distractors of which, [n, n]."""
-    legal = legal_distractors(clips, runs, tr_s, min_distance_s)
+    legal = legal_distractors(clips, blocks, tr_s, min_distance_s)
     if exclude is not None:
         legal &= ~exclude
     if not legal.any():
         raise DataError(
-            f"no clip has a different one {min_distance_s} s away in its run to tell it from; hold out a longer test "
-            "block"
+            f"no clip has a different one {min_distance_s} s away in its test block to tell it from; hold out a longer "
+            "test block"
         )
     return legal
 

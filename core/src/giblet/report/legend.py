@@ -45,9 +45,9 @@ VERSIONS = {
 }
 """What a reader calls what is made or played."""
 CLIPS = (
-    "Clips of 9 s are told from clips at least 30 s away in the same run; those of the same scene, with the same words "
-    "or the same features are left out. Intervals of all scans together are over clips, those of one scan over clips "
-    "and people."
+    "Clips of 9 s are told from clips of the same test block at least 30 s away; those of the same scene, with the "
+    "same words or the same features are left out. Intervals of all scans together are over clips, those of one scan "
+    "over clips and people."
 )
 CEILINGS = {
     "loo_isc": "each person's correlation with the mean of the others: agreement between people, not a bound",
