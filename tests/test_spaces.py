@@ -252,7 +252,7 @@ def test_scores_of_components_are_scores_of_measured_voxels():
 
 def test_maps_of_parcels_lie_on_their_voxels():
     r = {"r": np.arange(4.0), "ridge_r": np.ones(4)}
-    null = Null(0.0, np.zeros(3), 1.0, 0.0, np.full(4, 0.5), np.zeros(3), 0.0, "circular shift")
+    null = Null(0.0, np.zeros(3), 1.0, 0.0, np.full(4, 0.5), "circular shift")
     nothing = Ceiling("none", None, "")
     scores = BoldScores({"s0": r, GROUP: r}, {"people": nothing, GROUP: nothing}, null, null, None, [], {})
     told = [replace(t, scans={"s0": np.ones((TRS, 4))}, scanned={"s0": np.ones(TRS, bool)}) for t in timelines()]

@@ -21,8 +21,7 @@ class Null:
     """The mean r over voxels against its null.
 
     `r_null` [n] is the mean r of each surrogate and `p95` its 95th percentile; `p` and `map_p` [V] are
-    (1 + k) / (1 + n); `max_null` [n] is each surrogate's largest r in the map, `max_p95` the threshold from it.
-    `kind` is "circular shift" or "phase randomised".
+    (1 + k) / (1 + n). `kind` is "circular shift" or "phase randomised".
     """
 
     r: float
@@ -30,8 +29,6 @@ class Null:
     p: float
     p95: float
     map_p: Real
-    max_null: Real
-    max_p95: float
     kind: str
 
 
@@ -62,7 +59,7 @@ def shift_null(
     there = np.ones(len(trs), bool) if valid is None else valid[trs]
     within = np.cumsum([0, *(b.stop - b.start for b in blocks)])
     cut = [slice(a, z) for a, z in pairwise(within.tolist())]
-    total, largest = np.zeros(len(turns[0])), np.full(len(turns[0]), -np.inf)
+    total = np.zeros(len(turns[0]))
     r_map, better = np.zeros(y.shape[1]), np.zeros(y.shape[1])
     step = max(1, VALUES // (len(total) * max(len(trs), 1)))
     for at in range(0, y.shape[1], step):
@@ -71,9 +68,8 @@ def shift_null(
         r_map[some] = pearson(x, target, there)
         maps = _surrogate_maps(x, target, there, cut, turns, shifted=kind == SHIFTED)
         total += maps.sum(1)
-        largest = np.maximum(largest, maps.max(1))
         better[some] = (maps >= r_map[some] - 1e-12).sum(0)
-    return _judged(float(r_map.mean()), total / y.shape[1], (1 + better) / (1 + len(total)), largest, kind)
+    return _judged(float(r_map.mean()), total / y.shape[1], (1 + better) / (1 + len(total)), kind)
 
 
 def mean_null(people: Sequence[Null]) -> Null:
@@ -82,14 +78,12 @@ def mean_null(people: Sequence[Null]) -> Null:
         float(np.mean([p.r for p in people])),
         np.mean([p.r_null for p in people], axis=0),
         np.concatenate([p.map_p for p in people]),
-        np.max([p.max_null for p in people], axis=0),
         people[0].kind,
     )
 
 
-def _judged(r: float, r_null: Real, map_p: Real, max_null: Real, kind: str) -> Null:
-    p95, max_p95 = (float(np.quantile(x, 0.95)) for x in (r_null, max_null))
-    return Null(r, r_null, p_value(r, r_null), p95, map_p, max_null, max_p95, kind)
+def _judged(r: float, r_null: Real, map_p: Real, kind: str) -> Null:
+    return Null(r, r_null, p_value(r, r_null), float(np.quantile(r_null, 0.95)), map_p, kind)
 
 
 def _surrogate_maps(
