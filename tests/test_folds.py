@@ -228,6 +228,17 @@ def test_folds_are_pooled():
     assert pooled["warnings"] == ["fold 1: careful", "fold 2: careful"]
 
 
+def test_the_null_of_folds_is_of_their_mean():
+    ridges = (0.1, 0.1, 0.1, 0.1)
+    every = [fold(k, r, ridges) for k, r in enumerate((0.1, 0.5))]
+    for nulls in ((0.5, 0.1), (0.1, 0.5)):
+        draws = [drawn(0.3, ridges, null) for null in nulls]
+        folds = pool(every, draws, seed=0)["folds"]
+        known = np.add.outer(draws[0]["null"], draws[1]["null"]) / 2
+        assert folds["null_p95"] == pytest.approx(np.quantile(known, 0.95), abs=0.005)
+        assert folds["p"] == pytest.approx(np.mean(known >= folds["mean_r"]), abs=0.05)
+
+
 def test_folds_without_relation_or_gain_say_so():
     every = [fold(k, 0.3, (0.31, 0.1, 0.1, 0.1)) for k in range(2)]
     assert (

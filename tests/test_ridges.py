@@ -6,9 +6,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.bold import score_bold
+from giblet.analysis.baselines import fir_ridge, inner_folds
+from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
 from giblet.analysis.bootstrap import DRAWS, draw_counts, pieces, resampled_r
+from giblet.analysis.ceilings import Ceiling
 from giblet.analysis.joined import join
+from giblet.analysis.nulls import Null
 from giblet.analysis.ridges import GROUP, require_scores, ridge_predictions, under_hrf
 from giblet.analysis.scores import pearson
 from giblet.config import EvaluateConfig, ModelConfig, RunConfig, SplitConfig
@@ -111,6 +114,15 @@ def test_folds_draw_other_pieces_and_a_run_without_folds_draws_as_ever(build, wo
     np.testing.assert_array_equal(alone[0], resampled_r(guess, y, there, cut, counts))
 
 
+def test_pieces_count_in_which_somebody_was_measured(build, world):
+    _, codes, _ = build(world, CONFIG)
+    first = world.scanned["b"] & (np.arange(260) < 235)
+    told = replace(world, scanned={"a": world.scanned["a"], "b": first})
+    alone, both = (score_bold([told], codes, [world.scans], who, CONFIG, 10) for who in (["b"], ["a", "b"]))
+    assert (alone.pieces, both.pieces) == (1, 2)
+    np.testing.assert_allclose(alone.draws["r"], 1)
+
+
 def test_the_null_is_of_the_trs_that_were_measured(build, world):
     """Of noise, r on half of the TRs varies by as much as its null says."""
     _, codes, _ = build(world, CONFIG)
@@ -143,6 +155,36 @@ def test_lags_know_when_in_a_tr_its_scan_was_taken(build, world, slice_time_ref)
     plain = replace(codes, summaries=[{"text": world.aligned["text"].features.values.astype(np.float32)}])
     scores = scores_of(replace(world, scans={"a": y, "b": y}), plain, {"a": y, "b": y}, slice_time_ref=slice_time_ref)
     assert scores.lag.lag_s == pytest.approx(0, abs=0.3)
+
+
+def test_a_gain_is_over_the_best_ridge():
+    values = {"r": 0.4, "ridge_r": 0.1, "hrf_banded_r": 0.35, "banded_r": 0.2}
+    rng = np.random.default_rng(0)
+    rows = {s: {m: np.full(4, v) for m, v in values.items()} for s in "ab"}
+    draws = {m: v + 0.01 * rng.standard_normal((2, DRAWS)) for m, v in values.items()}
+    null = Null(0.4, np.zeros(99), 0.01, 0.0, np.full(8, 0.01), "circular shift")
+    found = bold_metrics(BoldScores(rows, {"people": Ceiling("none", None, "")}, null, None, None, [], draws), {})
+    assert found["gain"] == pytest.approx(0.05)
+    assert found["gain_interval"] == pytest.approx([0.05, 0.05], abs=0.03)
+
+
+def test_inner_folds_keep_the_gap(build, world):
+    """Slow series that have nothing to do with each other: penalties are those of folds with a gap between them."""
+    _, codes, _ = build(world, CONFIG)
+    rng = np.random.default_rng(0)
+    x, y = (np.apply_along_axis(np.convolve, 0, rng.standard_normal((289, n)), np.ones(30), "valid") for n in (6, 20))
+    slow = replace(codes, inputs=[{"text": x.astype(np.float32)}])
+    joined, scans = join([world]), y.astype(np.float32)
+    timing = {"train": joined.train, "validation": joined.validation, "runs": joined.runs}
+    settings = {"n_lags": 17, "pca": None, "undelayed": ()}
+
+    def known(gap):
+        folds = inner_folds(joined.train, joined.runs, 20)
+        return fir_ridge(slow.inputs[0], scans, **timing, gap=gap, folds=folds, **settings).prediction
+
+    made = ridge_predictions([world], slow, {"a": scans}, {"a": world.scanned["a"]}, CONFIG, 20, 0.5, ())[0]
+    np.testing.assert_allclose(made["ridge_r"]["a"], known(20), atol=1e-5)
+    assert not np.allclose(made["ridge_r"]["a"], known(0), atol=1e-2)
 
 
 def test_what_could_not_be_scored_is_refused_before_it_is_trained(world):

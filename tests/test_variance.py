@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from giblet.analysis.baselines import banded_parts, banded_ridge, blocked_folds, delay
+from giblet.analysis.baselines import banded_parts, banded_ridge, blocked_folds, delay, inner_folds
 from giblet.analysis.inference import sign_flip
+from giblet.analysis.joined import join
+from giblet.analysis.ridges import under_hrf
 from giblet.analysis.scores import zscore_train
 from giblet.analysis.variance import Shares, partition, split_scores
 from giblet.analysis.variance_table import ALL, variance_maps, variance_metrics, variance_shares
@@ -161,6 +163,26 @@ def test_people_are_fitted_together_and_told_apart(world, quick_config, build):
     np.testing.assert_allclose(shares["b"].full, alone["b"].full, atol=1e-4)
     for s in shares.values():
         assert s.unique["text"].mean() > 0.2 > 0.05 > s.unique["other"].mean()
+
+
+def test_inner_folds_keep_the_gap(world, quick_config, build):
+    """Slow series that have nothing to do with each other: penalties are those of folds with a gap between them."""
+    _, codes, _ = build(world, quick_config)
+    text, other, y = (np.apply_along_axis(np.convolve, 0, noise(k, 289, 20), np.ones(30), "valid") for k in range(3))
+    codes.inputs[0] = {"text": text.astype(np.float32), "other": other.astype(np.float32)}
+    world.scans["a"] = y.astype(np.float32)
+    joined, gap = join([world]), 20
+    bands = {n: under_hrf(x, joined, 0.5) for n, x in codes.inputs[0].items()}
+
+    def known(between):
+        folds = blocked_folds(joined.train, joined.runs, inner_folds(joined.train, joined.runs, gap), between)
+        trs = {"train": joined.train, "validation": joined.validation, "rows": joined.test_trs, "folds": folds}
+        candidates = quick_config.evaluate.variance_candidates
+        return partition(bands, world.scans["a"], n_candidates=candidates, seed=quick_config.seed, **trs).full
+
+    shares, _ = variance_shares([world], codes, ["a"], quick_config, gap)
+    np.testing.assert_allclose(shares["a"].full, known(gap), atol=1e-4)
+    assert not np.allclose(shares["a"].full, known(0), atol=1e-2)
 
 
 def test_what_left_the_scans_leaves_their_predictions(world, quick_config, build):
