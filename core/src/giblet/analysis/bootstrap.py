@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from giblet.analysis.scores import Mask, Real
+from giblet.analysis.scores import Mask, Real, mean_known
 from giblet.types import Float
 
 BLOCK_S = 30.0
@@ -96,13 +96,6 @@ def interval(draws: Real, seed: int, level: float = LEVEL) -> Interval:
     rng = np.random.default_rng(seed)
     people, n = draws.shape[-2:]
     who = rng.integers(0, people, (n, people))
-    means = _known_mean(draws[..., who, np.arange(n)[:, None]]).reshape(-1, n).mean(0)
+    means = known_mean(draws[..., who, np.arange(n)[:, None]]).reshape(-1, n).mean(0)
     low, high = np.quantile(means[~np.isnan(means)], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _known_mean(x: Real) -> Real:
-    """Means over the last axis without NaN, and NaN where there is nothing else."""
-    known = ~np.isnan(x)
-    n = known.sum(-1)
-    return np.where(n > 0, np.where(known, x, 0).sum(-1) / np.maximum(n, 1), np.nan)

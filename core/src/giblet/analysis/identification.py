@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from giblet.analysis.nulls import p_value
-from giblet.analysis.scores import Mask, Real
+from giblet.analysis.scores import Mask, Real, mean_known
 from giblet.analysis.surrogates import SHIFTED, Complex, surrogate_turns, turned
 from giblet.errors import DataError
 from giblet.types import Float
@@ -197,12 +197,6 @@ def _score(decoded: Float, there: Mask, target: Float, clips: Sequence[slice], l
     two_way = 1 - (better + tied / 2) / np.maximum(others, 1)
     measured = np.array([there[c].any() for c in clips])
     return np.where(measured, np.stack([*top, two_way]), np.nan)[:, others > 0]
-
-
-def mean_known(x: Real) -> float:
-    """The mean of what is not NaN; NaN of nothing."""
-    known = x[~np.isnan(x)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def bootstrap_interval(per_clip: Real, level: float = 0.9, block: int = 4, n: int = 2000, seed: int = 0) -> Interval:

@@ -56,6 +56,13 @@ def pearson(a: Float, b: Float, valid: Mask | None = None) -> Real:
     return np.asarray(np.clip(np.where(scale > 0, r, 0.0), -1, 1))
 
 
+def mean_known(x: Real, axis: int | None = None) -> Real:
+    """The mean over an axis (None: of all) of what is not NaN, and NaN where there is nothing else."""
+    known = ~np.isnan(x)
+    n = known.sum(axis)
+    return np.where(n > 0, np.where(known, x, 0).sum(axis) / np.maximum(n, 1), np.nan)
+
+
 def zscore_train(y: Float, train: Int | slice | Mask) -> Real:
     """Z-score all TRs of y [T, V] by the mean and SD of its training TRs; columns constant in training become 0."""
     rows, norm = _centred(y[train], None)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from giblet.analysis.decode import Reader
-from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each, mean_known
+from giblet.analysis.identification import CLIP_S, bootstrap_interval, clip_slices, identify, identify_each
 from giblet.analysis.joined import mean_of_present
 from giblet.analysis.scenes import alike_in_features, alike_in_text, segments, tr_texts
-from giblet.analysis.scores import Mask
+from giblet.analysis.scores import Mask, mean_known
 from giblet.data.split import Block
 from giblet.errors import DataError
 from giblet.model import ModalityNets, person_drive, run_drive
@@ -103,7 +103,7 @@ def _people(n: ModalityNets, reader: Reader, target: Float, blocks: list[slice],
     each = each[:, ~np.isnan(each[2]).all(1)]
     out: dict[str, Any] = {"n": each.shape[1]}
     for name, scores in zip(SCORES, each, strict=True):
-        out[name] = mean_known(scores)
+        out[name] = float(mean_known(scores))
         out[f"{name}_interval"] = list(bootstrap_interval(scores, seed=reader.config.seed))
     return out
 
