@@ -96,6 +96,6 @@ def interval(draws: Real, seed: int, level: float = LEVEL) -> Interval:
     rng = np.random.default_rng(seed)
     people, n = draws.shape[-2:]
     who = rng.integers(0, people, (n, people))
-    means = known_mean(draws[..., who, np.arange(n)[:, None]]).reshape(-1, n).mean(0)
+    means = mean_known(draws[..., who, np.arange(n)[:, None]], -1).reshape(-1, n).mean(0)
     low, high = np.quantile(means[~np.isnan(means)], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
