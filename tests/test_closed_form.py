@@ -91,7 +91,7 @@ def test_odds_of_priors_are_the_root_of_what_white_noise_would_make_them():
 
 @pytest.mark.parametrize("n", [6, 8, 20])
 def test_few_stretches_are_less_sure_than_their_covariance(n):
-    """Of one guess the least squares by hand: what n stretches say is less sure than a mean by (n - 4) / (n - 1)."""
+    """Of one guess the least squares by hand: they are (n - 4) / (n - 1) times as sure as a mean would be."""
     rng = np.random.default_rng(n)
     size = rng.uniform(50, 60, n)
     along = 0.9 * size + 25 * rng.standard_normal(n)

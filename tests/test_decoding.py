@@ -1,6 +1,7 @@
 """What is read back out of brain space: conditions, lesions, kernels and the words that sum them up."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from giblet.analysis.decode import CONDITIONS, Reader, decoding_losses
 from giblet.analysis.identification import identify
 from giblet.analysis.smuggling import smuggling
 from giblet.config import ModelConfig
+from giblet.data.split import Block
 from giblet.model import (
     Autoencoder,
     Hemodynamics,
@@ -19,7 +21,9 @@ from giblet.model import (
     predict_scans,
 )
 from giblet.pipeline import verdict
+from giblet.pipeline.held_out import _held_out_r
 from giblet.pipeline.identify import identification
+from giblet.pipeline.reconstruct import stretch
 from giblet.training.front_ends import training_parts
 from torch import nn
 
@@ -146,6 +150,19 @@ def test_the_noise_of_each_run_is_its_own(reader, world):
         start = int(np.random.default_rng(seed).integers(n))
         noisy = add_residuals(r.timelines, r.predicted, i, "a", start, np.arange(210, 260))
         np.testing.assert_allclose(r.scan("noisy", i, block, "a"), noisy, atol=1e-5)
+
+
+def test_where_nobody_scored_was_measured_nothing_is_shown_or_predicted(reader, world):
+    """Scans end before the longer test block, and b was measured in neither."""
+    blocks = (*world.of("train", "validation"), Block("test", 184, 206), Block("test", 210, 260))
+    early = np.arange(260) < 206
+    there = {"a": early, "b": early & ~((np.arange(260) >= 184) & (np.arange(260) < 206))}
+    partly = replace(world, blocks=blocks, scanned=there)
+    inputs = SimpleNamespace(timelines=[partly], subjects=["a", "b"])
+    assert stretch(inputs, 9.0) == (0, Block("test", 184, 190))
+    assert _held_out_r(inputs, reader.predicted) == pytest.approx(
+        _held_out_r(SimpleNamespace(timelines=[partly], subjects=["a"]), reader.predicted)
+    )
 
 
 def test_clips_are_told_over_what_was_measured_in_somebody(reader, world):

@@ -11,6 +11,7 @@ from giblet.alignment import bin_frames
 from giblet.analysis.video import Library, retrieve, sketch
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
+from giblet.pipeline import film_clips
 from giblet.pipeline.film_clips import retrieval
 from giblet.types import Features, TRGrid
 
@@ -79,6 +80,22 @@ def test_a_tr_of_one_frame_shows_it_four_times():
     frames = RNG.integers(0, 255, (2, 9, 16, 3)).astype(np.uint8)
     looks = sketch(frames, np.arange(2), np.ones(2, int)).reshape(2, 4, 9, 16, 3)
     np.testing.assert_array_equal(looks, np.broadcast_to(frames[:, None], looks.shape))
+
+
+def test_pictures_of_trs_that_nobody_was_measured_in_are_like_nothing(monkeypatch):
+    values = RNG.integers(0, 255, (40, 9, 16, 3)).astype(np.uint8)
+    grid, block = TRGrid(Fraction(1), 40), Block("test", 10, 40)
+    run = Timeline("run", grid, (block,), {"video": bin_frames(Features.regular(values, 1), grid)})
+    somebody = np.arange(30) % 3 > 0
+    reader = SimpleNamespace(timelines=[run], somebody=lambda *_: somebody)
+    monkeypatch.setattr(film_clips, "read_code", lambda *_: np.zeros((30, 1)))
+    for name in ("decoded", "roundtrip"):
+        monkeypatch.setattr(film_clips, name, lambda *parts: values[parts[-1].trs])
+    seen, through = (
+        film_clips._looks(SimpleNamespace(name="video"), reader, v, 0.0, 0, block) for v in ("measured", "roundtrip")
+    )
+    assert through.any(1).all()
+    np.testing.assert_array_equal(seen, np.where(somebody[:, None], through, 0))
 
 
 def test_a_test_block_shorter_than_a_clip_is_said():

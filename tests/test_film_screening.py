@@ -50,8 +50,9 @@ def made(tmp_path_factory):
 
 def inputs(start_s: int = 0) -> Inputs:
     grid = TRGrid(TR_S, 2 * TRS, Fraction(start_s))
-    timeline = Timeline("film", grid, (Block("train", 0, TRS), Block("test", TRS, 2 * TRS)), {})
-    return Inputs(Registry.discover(), {}, None, [timeline], 0, 0.5, {})
+    blocks, scan = (Block("train", 0, TRS), Block("test", TRS, 2 * TRS)), np.zeros((2 * TRS, 1), np.float32)
+    timeline = Timeline("film", grid, blocks, {}, {"a": scan}, {"a": np.ones(2 * TRS, bool)})
+    return Inputs(Registry.discover(), {}, None, [timeline] * 5, 0, 0.5, {})  # 20 test TRs: enough to be scored
 
 
 def study(path: Path, **files: Path) -> Study:
