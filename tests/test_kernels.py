@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.kernels import net_kernels, person_delays, region_peaks, way_counts
+from giblet.analysis.kernels import net_kernels, peak_s, person_delays, region_peaks, way_counts
 from giblet.config import ModelConfig
 from giblet.model import Autoencoder
 from giblet.model.encoding import DELAYS_S, FEATURES, RANK
@@ -25,11 +25,11 @@ class Head(nn.Linear):
         return super().forward(x).unsqueeze(1) if mask is None else super().forward(x[:, 0])
 
 
-def autoencoder(tr_s=1.5, people=("one",), applied=()):
-    """A model whose nets have the canonical response and twenty voxels."""
-    config = ModelConfig(latent=4, hemodynamics="canonical", kernel_s=30.0)
+def autoencoder(tr_s=1.5, people=("one",), applied=(), *, delayed=("film",), hemodynamics="learned", kernel_s=30.0):
+    """A model of twenty voxels whose nets begin with the canonical response, and have learned nothing else yet."""
+    config = ModelConfig(latent=4, hemodynamics=hemodynamics, basis=1, kernel_s=kernel_s)
     heads = (lambda s, d: Head(d, 20)), (lambda s, d: Head(20, d))
-    sizes = {"film": 3, **dict.fromkeys(applied, 3)}
+    sizes = dict.fromkeys([*delayed, *applied], 3)
     return Autoencoder(config, tr_s, sizes, sizes, list(people), *heads, applied=applied)
 
 
@@ -88,6 +88,27 @@ def test_net_and_closed_form_say_as_much_as_they_count():
 
 def test_a_region_without_a_response_has_no_peak():
     assert set(region_peaks(halves((0.0, 0.0, 0.0), (0.0, 1.0, 0.0)), REGIONS)) == {"all", "late"}
+
+
+@pytest.mark.parametrize("hemodynamics", ["none", "shift", "canonical"])
+def test_a_fixed_response_has_no_learned_peak(hemodynamics):
+    assert region_peaks(autoencoder(hemodynamics=hemodynamics), REGIONS) == {}
+
+
+@pytest.mark.parametrize("hemodynamics", ["learned", "fir"])
+def test_a_kernel_that_delays_nothing_has_no_peak(hemodynamics):
+    assert region_peaks(autoencoder(delayed=(), applied=["table"], hemodynamics=hemodynamics), REGIONS) == {}
+
+
+def test_a_kernel_may_peak_at_either_end():
+    assert peak_s(np.array([3.0, 2.0, 1.0]), 2.0) == 0
+    assert peak_s(np.array([1.0, 2.0, 3.0]), 2.0) == 4
+    assert peak_s(np.array([2.0, 1.0]), 2.0) == 0
+
+
+@pytest.mark.parametrize("kernel_s", [0.5, 1.5, 2.0])
+def test_kernels_as_short_as_a_tr_have_a_peak(kernel_s):
+    assert 0 <= region_peaks(autoencoder(kernel_s=kernel_s), {})["all"] <= 3
 
 
 def test_what_is_under_a_response_already_says_nothing_of_one():

@@ -46,7 +46,7 @@ def closed_kernels(encoding: Encoding, person: int) -> Real:
 
 def peak_s(kernel: Real, tr_s: float) -> float:
     """When a kernel [L] peaks, in seconds after the TR of the stimulus, between taps by a parabola."""
-    i = int(kernel[1:-1].argmax()) + 1
+    i = int(kernel.argmax())
     return (i + vertex(kernel, i)) * tr_s
 
 
@@ -54,18 +54,25 @@ def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict
     """Mean peak over people of each region's response, in seconds; "all" is over all voxels.
 
     Net and closed form have one each, of the mean of the region's voxels, weighted by how strongly they respond; they
-    count as much as in predicting scans. A region that is not predicted to respond is not there.
+    count as much as in predicting scans. A region that is not predicted to respond is not there, and none is where no
+    kernel was learned, or no modality is delayed by one.
     """
     found: dict[str, list[tuple[float, float]]] = {}  # peaks, and how much they count
     for member in members_of(model):
         tr_s, counts = member.hemodynamics.tr_s, member_counts(member)
-        for k in range(len(model.subjects)):
+        for k in range(len(model.subjects) if _learns(member, counts) else 0):
             for way, kernels in _kernels(member, k, counts):
                 everything = {"all": np.ones(len(kernels), bool)}
                 for name, mask in (everything | dict(regions)).items():
                     if len(mask) == len(kernels) and (mean := kernels[mask].mean(0)).any():
                         found.setdefault(name, []).append((peak_s(mean, tr_s), counts[way]))
     return {name: fmean(*zip(*v, strict=True)) for name, v in found.items()}
+
+
+def _learns(member: Autoencoder, counts: Mapping[str, float]) -> bool:
+    """Whether when voxels respond was learned, by nets or in closed form, and is what scans are predicted by."""
+    net = counts["net"] and member.hemodynamics.delta is not None
+    return bool(member.delayed and (net or counts.get("closed")))
 
 
 def _kernels(member: Autoencoder, person: int, counts: Mapping[str, float]) -> Iterator[tuple[str, Real]]:
