@@ -258,8 +258,36 @@ def test_training_that_diverges_says_so(build, world, quick_config, tmp_path):
     model, codes, _ = build(world, quick_config)
     with torch.no_grad():
         model.heads.own[0].weight.fill_(float("nan"))
-    with pytest.raises(GibletError, match=r"trunk: the validation loss is nan"):
+    with pytest.raises(GibletError, match=r"trunk: the validation loss is nan .*; lower -o train\.trunk_lr"):
         fit(TrunkTask(model, codes, [world], quick_config), schedule(quick_config, 40), tmp_path / "t.pt", quiet, quiet)
+
+
+@pytest.mark.parametrize(
+    ("stage", "rate"),
+    [
+        ("front-end text", "train.lr"),
+        ("compressor", "train.lr"),
+        ("trunk 2", "train.trunk_lr"),
+        ("decoders", "train.decoder_lr"),
+        ("decoders 2", "train.decoder_lr"),
+    ],
+)
+def test_a_stage_that_diverges_names_its_own_rate(build, world, quick_config, tmp_path, stage, rate):
+    model, codes, _ = build(world, quick_config)
+    task = TrunkTask(model, codes, [world], quick_config, name=stage)
+    with torch.no_grad():
+        model.heads.own[0].weight.fill_(float("nan"))
+    with pytest.raises(GibletError, match=rf"^{stage}: .*; lower -o {rate}$"):
+        fit(task, schedule(quick_config, 40), tmp_path, quiet, quiet)
+
+
+@pytest.mark.parametrize("late", [1e30, float("inf"), float("nan")])
+def test_delays_that_diverge_end_in_the_same_line(build, world, quick_config, tmp_path, late):
+    model, codes, _ = build(world, quick_config)
+    with torch.no_grad():
+        model.delays.trs.copy_(torch.tensor([0.0, late]))
+    with pytest.raises(GibletError, match=r"trunk: the validation loss is"):
+        fit(TrunkTask(model, codes, [world], quick_config), schedule(quick_config, 40), tmp_path, quiet, quiet)
 
 
 def test_people_who_saw_different_runs_train_together(build, world, quick_config, tmp_path):

@@ -104,7 +104,8 @@ class Delays(nn.Module):
     def forward(self, x: Tensor, person: int) -> Tensor:
         """[B, T, D] -> [B, T, D] as much later as the person is, by a parabola between TRs; the ends are held."""
         delay = self.of(person)
-        whole = delay.detach().round().nan_to_num()  # weights that diverged are the trainer's to report
+        ends = -x.shape[1], x.shape[1]  # all that is later is the end, too; weights that diverged are the trainer's
+        whole = delay.detach().round().nan_to_num().clamp(*ends)
         moved = 0 if whole.is_meta else int(whole)  # on the meta device there are sizes and no values
         at = torch.arange(x.shape[1], device=x.device) - moved
         before, here, after = (x.index_select(1, (at + step).clamp(0, x.shape[1] - 1)) for step in (-1, 0, 1))

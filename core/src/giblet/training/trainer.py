@@ -24,6 +24,8 @@ from giblet.types import Progress
 
 Log = Callable[[dict[str, Any]], None]
 WARM_UP = 0.05
+RATES = {"trunk": "train.trunk_lr", "decoders": "train.decoder_lr"}
+"""The setting that a stage's learning rate is, by the first word of its name; all others learn by `train.lr`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def judged(engine: Engine, state: State) -> tuple[float | None, dict[str, float]
         engine.task.module.train()
         if not math.isfinite(score):
             name = engine.task.name
-            raise GibletError(f"{name}: the validation loss is {score} at step {state.step}; lower -o train.lr")
+            rate = RATES.get(name.partition(" ")[0], "train.lr")
+            raise GibletError(f"{name}: the validation loss is {score} at step {state.step}; lower -o {rate}")
         state.judge(score)
     return score, parts
