@@ -270,6 +270,15 @@ FMRI = {
     "lag_flag": False,
 }
 
+BESIDE_A_RIDGE = {
+    "r": 0.006,
+    "hrf_group_r": 0.606,
+    "gain_interval": [-0.631, -0.553],
+    "interval_pieces": 6,
+    "null_p95": 0.031,
+    "p": 0.514,
+}
+
 
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -284,6 +293,11 @@ FMRI = {
         ({"interval_pieces": 3}, "the best ridge with 0.120 (too few minutes of test to tell them apart)"),
         ({"p": 0.2}, "No relation"),
         ({"null_p95": 0.25}, "No relation"),
+        (BESIDE_A_RIDGE, "The best ridge does, r = 0.606 (90% interval of the difference -0.631 to -0.553)."),
+        (BESIDE_A_RIDGE, "The model does not predict held-out scans, r = 0.006: the null's 95th percentile is 0.031"),
+        (BESIDE_A_RIDGE | {"interval_pieces": 3}, "No relation"),
+        (BESIDE_A_RIDGE | {"hrf_group_r": 0.05, "gain_interval": [-0.08, -0.02]}, "No relation"),
+        (BESIDE_A_RIDGE | {"hrf_group_r": 0.12, "gain_interval": [-0.2, 0.05]}, "No relation"),
     ],
 )
 def test_the_first_line_says_what_was_found(change, said):
@@ -299,6 +313,22 @@ def test_a_lag_is_warned_of_with_its_way_out():
     (line,) = verdict.warnings(metrics, {})
     assert "14.8 s too late" in line
     assert "-14.8" in line
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"two_way": 0.991, "p": 0.016}, " Its clips are told from others all the same (two-way 0.991, p = 0.016)."),
+        ({"two_way": 0.55, "p": 0.3}, ""),
+        ({"two_way": None, "p": None, "note": "too short"}, ""),
+    ],
+)
+def test_what_is_not_decoded_is_warned_of_and_clips_that_are_told(found, told):
+    metrics = {"fmri": FMRI, "smuggling": {"flag": False, "text": ""}, "sound": {"loss": {"measured": 0.9}}}
+    metrics["film"] = {"loss": {"measured": 1.04}, "identification": found}
+    (line,) = verdict.warnings(metrics, {"film": "video", "sound": "audio", "unknown": "text"})
+    said = "What is decoded of the film from measured scans is no better than a constant: its test loss is 1.04"
+    assert line == f"{said}, a constant's is 1.{told}"
 
 
 def test_a_loss_that_stays_at_its_constant_is_an_alarm():

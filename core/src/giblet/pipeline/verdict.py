@@ -24,12 +24,15 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
         return (
             f"Plumbing only: trained and scored on the same TRs (r = {r:.3f}); nothing here says anything about brains."
         )
-    if fmri["p"] > SIGNIFICANT or r <= fmri["null_p95"]:
-        return (
-            f"No relation between stimulus and scans was found: held-out r = {r:.3f}, "
-            f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})."
-        )
     low, high = fmri["gain_interval"]
+    if fmri["p"] > SIGNIFICANT or r <= fmri["null_p95"]:
+        chance = f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})"
+        if not _ridge_predicts(fmri):
+            return f"No relation between stimulus and scans was found: held-out r = {r:.3f}, {chance}."
+        return (
+            f"The model does not predict held-out scans, r = {r:.3f}: {chance}. The best ridge does, r = {best:.3f} "
+            f"(90% interval of the difference {low:+.3f} to {high:+.3f})."
+        )
     if fmri["interval_pieces"] < FEWEST_PIECES:
         beside = f"the best ridge with {best:.3f} (too few minutes of test to tell them apart)"
     else:
@@ -39,6 +42,14 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
         f"The model predicts held-out scans with r = {r:.3f}, {beside}; "
         f"null 95th percentile {fmri['null_p95']:.3f}, p = {fmri['p']:.3f}."
     )
+
+
+def _ridge_predicts(fmri: Mapping[str, Any]) -> bool:
+    """Whether the best ridge surely is further above a model that does not predict than chance gives.
+
+    It has no null of its own, and is the best of several: so the nearer end of the interval must be beyond the null.
+    """
+    return bool(fmri["interval_pieces"] >= FEWEST_PIECES and -fmri["gain_interval"][1] > fmri["null_p95"])
 
 
 def beside_ridge(low: float, high: float) -> str:
@@ -56,15 +67,26 @@ def warnings(metrics: Mapping[str, Any], kinds: Mapping[str, str]) -> list[str]:
             f"The scans seem misaligned: they come {abs(fmri['lag_s']):.1f} s too {late} for the stimulus. "
             f"Check the onset, or run again with --offset moved by {-fmri['lag_s']:+.1f}."
         )
-    for key in kinds:
-        loss = metrics.get(key, {}).get("loss", {}).get("measured")
-        if loss is not None and loss >= NOTHING_READ:
-            out.append(
-                f"Nothing of the {key} is read from measured scans: its test loss is {loss:.2f}, a constant's is 1."
-            )
+    out += [_unread(key, metrics[key]) for key in kinds if _loss(metrics.get(key, {})) >= NOTHING_READ]
     if metrics["smuggling"]["flag"]:
         out.append(str(metrics["smuggling"]["text"]))
     return out
+
+
+def _loss(decoded: Mapping[str, Any]) -> float:
+    """The test loss of what is read from measured scans; below all others where there is none."""
+    loss = decoded.get("loss", {}).get("measured")
+    return -math.inf if loss is None else float(loss)
+
+
+def _unread(key: str, decoded: Mapping[str, Any]) -> str:
+    """That a modality is not decoded, and whether its clips are told nevertheless."""
+    said = f"What is decoded of the {key} from measured scans is no better than a constant: its test loss is "
+    said += f"{_loss(decoded):.2f}, a constant's is 1."
+    found = decoded.get("identification", {})
+    if found.get("p") is None or found["p"] > SIGNIFICANT:
+        return said
+    return f"{said} Its clips are told from others all the same (two-way {found['two_way']:.3f}, p = {found['p']:.3f})."
 
 
 def alarms(rows: Iterable[Mapping[str, Any]], metrics: Mapping[str, Any]) -> list[str]:
@@ -94,5 +116,4 @@ def _made_good(stage: str, part: str, metrics: Mapping[str, Any]) -> bool:
     """Whether on test blocks the whole model does what a stage's nets alone did not learn."""
     if stage.startswith("trunk"):
         return bool(metrics["fmri"]["p"] <= SIGNIFICANT)
-    read = metrics.get(part, {}).get("loss", {}).get("measured")
-    return stage.startswith("decoders") and read is not None and bool(read < NOTHING_READ)
+    return stage.startswith("decoders") and -math.inf < _loss(metrics.get(part, {})) < NOTHING_READ
