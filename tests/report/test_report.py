@@ -4,9 +4,10 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote
 
 import numpy as np
@@ -16,7 +17,7 @@ from giblet.report import embedding, write_report
 from giblet.report.brain import Volume
 from giblet.report.markup import Html, number, tag
 from giblet.report.run_folder import RunFolder
-from giblet.report.sections import fmri, inputs, lesions, other, video
+from giblet.report.sections import decoding, fmri, inputs, lesions, other, summary, video
 from giblet.report.stills import frames_at
 from matplotlib.image import imread
 
@@ -197,6 +198,74 @@ def test_parcels_without_a_mask_are_bars(numbers_only: Path) -> None:
     assert section is not None
     page = Page(section.body)
     assert any((a["aria-label"] or "").startswith("Bars for each parcel") for a in page.named("svg"))
+
+
+FEW = "no ceiling: 4 people, and not all saw the test again"
+
+
+def said_of_scans(folder: Path, modules: Sequence[ModuleType] = (summary, fmri), **change: object) -> str:
+    """All words of sections, those on key numbers and predicted scans, with another `fmri`."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["fmri"] |= change
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    sections = [module.render(RunFolder.read(folder)) for module in modules]
+    return " ".join(" ".join(Page(s.body).words) for s in sections if s is not None)
+
+
+def test_scans_stand_beside_the_ridge_that_the_first_sentence_compares_with(numbers_only: Path) -> None:
+    row = {"r": 0.44, "ridge_r": 0.39, "banded_r": 0.4, "hrf_banded_r": 0.42, "hrf_group_r": 0.437}
+    parts = {"subjects": {"anna": row, "bert": row}, "regions": {"visual": row | {"hrf_group_r": 0.617}}}
+    words = said_of_scans(numbers_only, [fmri], hrf_banded_r=0.42, hrf_group_r=0.437, **parts)
+    chart, tables = words.split("By region")
+    assert "group-mean ridge under the HRF" in chart
+    by_region, by_subject = tables.split("By subject")
+    for table in (by_region, by_subject):
+        assert "group-mean ridge under the HRF (the best ridge) r" in table
+    assert "0.617" in by_region
+    assert "0.437" in by_subject
+
+
+def test_the_best_ridge_is_not_told_twice(numbers_only: Path) -> None:
+    words = said_of_scans(numbers_only).split("By subject")[1]
+    assert words.count("banded ridge") == 1
+    assert "banded ridge (the best ridge) r" in words
+
+
+def test_a_ceiling_that_is_not_there_is_not_described(numbers_only: Path) -> None:
+    row = {"r": 0.4, "ridge_r": 0.3, "ceiling": None}
+    no = {"ceiling": None, "ceiling_kind": f"loo_isc: {FEW}", "ceiling_ratio": None}
+    group = row | {"ceiling_kind": f"group_split_half: {FEW}"}
+    np.savez(numbers_only / "maps.npz", r_group=np.full(40, 0.2), ceiling_group=np.full(40, np.nan))
+    words = said_of_scans(numbers_only, **no, group=group, subjects={"anna": row, "bert": row}, regions={"visual": row})
+    why = FEW.removeprefix("no ceiling: ")
+    assert f"Ceiling of single subjects: none ({why}); of the group mean: none ({why})." in words
+    assert f"Ceiling: none ({why})" in words
+    for absent in ("agreement between people", "split halves", "lines: ceiling", "its own ceiling", "no ceiling:"):
+        assert absent not in words
+
+
+def test_one_person_is_no_mean_over_people(numbers_only: Path) -> None:
+    row = {"r": 0.4, "ridge_r": 0.3}
+    no = {"ceiling": None, "ceiling_kind": "none: no ceiling: one person, or others with other voxels"}
+    np.savez(numbers_only / "maps.npz", r_group=np.full(40, 0.2))
+    words = said_of_scans(numbers_only, **no, group=None, subjects={"anna": row}, regions={"visual": row})
+    for wrong in ("n = 1", "a dot is a person", "group mean:", "over people.", "Mean scan", "none: "):
+        assert wrong not in words
+    assert "mean over the voxels of one person" in words
+
+
+def test_whiskers_are_said_where_there_are_some(numbers_only: Path) -> None:
+    def caption() -> str:
+        section = decoding.render(RunFolder.read(numbers_only))
+        assert section is not None
+        return " ".join(Page(section.body).words)
+
+    assert "whiskers: 90% interval over clips" in caption()
+    metrics = json.loads((numbers_only / "metrics.json").read_text())
+    for kind in ("video", "audio", "text"):
+        metrics[kind]["identification"] |= {"interval": None, "top1_interval": None}
+    (numbers_only / "metrics.json").write_text(json.dumps(metrics))
+    assert "whiskers" not in caption()
 
 
 def test_another_kind_gets_its_scores_and_files(numbers_only: Path) -> None:

@@ -26,6 +26,8 @@ def print_streams(streams: Sequence[dict[str, Any]]) -> None:
 
 def print_summary(metrics: dict[str, Any]) -> None:
     """The first line of the report, its warnings, and the figures that matter most."""
+    from giblet.report import legend
+
     click.echo(metrics["summary"])
     for warning in metrics["warnings"]:
         click.echo(f"warning: {warning}")
@@ -37,7 +39,7 @@ def print_summary(metrics: dict[str, Any]) -> None:
         if part:
             names = ("r", "ridge_r", "banded_r", "hrf_banded_r", "hrf_group_r", "ceiling", "null_p95", "p")
             click.echo(row((label, *(part.get(n) for n in names)), widths))
-    click.echo(f"ceiling of people is {fmri['ceiling_kind']}")
+    click.echo(f"ceiling of people: {legend.ceiling(fmri)}")
     if (peak := fmri["hrf_peak_s"].get("all")) is not None:
         click.echo(f"the response to a TR of stimulus peaks {peak:.1f} s after its middle")
     if truth := metrics.get("truth", {}).get("ceiling"):

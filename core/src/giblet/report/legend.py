@@ -61,9 +61,18 @@ CEILING_NAMES = {
 }
 
 
-def ceiling(kind: str | None, names: Mapping[str, str] = CEILING_NAMES) -> str | None:
-    """A ceiling's estimator in words; `kind` is `name: note` as in the metrics."""
-    return None if kind is None else names.get(kind.partition(":")[0], kind)
+def ceiling(scores: Mapping[str, Any], names: Mapping[str, str] = CEILING_NAMES) -> str:
+    """A ceiling's estimator in words, or why there is no ceiling, of a row of metrics with `ceiling` and its kind."""
+    said = scores.get("ceiling_kind") or ""
+    if scores.get("ceiling") is None:
+        why = said.partition("no ceiling: ")[2]
+        return f"none ({why})" if why else "none"
+    return names.get(said.partition(":")[0], said) or "kind not stated"
+
+
+def people(n: int) -> str:
+    """How many people a mean is over."""
+    return "one person" if n == 1 else f"n = {n} people"
 
 
 def stretch(joint: str, scores: Mapping[str, Any]) -> str:

@@ -41,13 +41,15 @@ def _picture(run: RunFolder, scored: dict[str, Any]) -> Html:
     if not rows:
         return Html()
     said = ", ".join(f"{k} {number(v)}" for k, (v, _) in rows.items())
+    spread = {k: i for k, (_, i) in rows.items()}
+    whiskers = "whiskers: 90% interval over clips; " if any(spread.values()) else ""
     clips = max(int(_found(v).get("n_clips") or 0) for v in scored.values())
     caption = (
         f"Which of two clips was seen or heard? Mean over {clips} test clips of the share of other clips that each "
-        "was told from, read from everybody's scans together; whiskers: 90% interval over clips; dashed: chance, one "
-        f"half. Seed {run.metrics.get('seed')}."
+        f"was told from, read from everybody's scans together; {whiskers}dashed: chance, one half. "
+        f"Seed {run.metrics.get('seed')}."
     )
-    shares, spread = {k: v for k, (v, _) in rows.items()}, {k: i for k, (_, i) in rows.items()}
+    shares = {k: v for k, (v, _) in rows.items()}
     drawing = bars(shares, 0.5, "chance", "share of other clips told from", own=shares, spread=spread)
     return figure(svg(drawing, f"Clips told from other clips, mean share: {said}; chance 0.5"), caption, "narrow")
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from giblet.report import legend
-from giblet.report.brain import RIDGES, best_ridge, mosaic, parcels, rows_of
+from giblet.report.brain import RIDGES, WEIGHTS, best_ridge, mosaic, parcels, rows_of
 from giblet.report.figures import grouped, save_png, svg
 from giblet.report.markup import Html, Section, figure, html, number, paragraphs, table
 from giblet.report.run_folder import RunFolder
+from giblet.report.sections.summary import SCORES, leading_ridge
 
-COLUMNS = {
-    "r": "model r",
-    "ridge_r": "FIR ridge r",
-    "banded_r": "banded ridge r",
-    "ceiling": "ceiling",
-    "voxels": "voxels",
-}
+SHOWN = ("r", "ridge_r", "banded_r")
+"""What the tables have beside the best of the ridges."""
 TRUTH = {
     "ceiling": "true ceiling",
     "ratio_to_ceiling": "model r / true ceiling",
@@ -33,8 +29,8 @@ def render(run: RunFolder) -> Section | None:
     fmri = run.metrics.get("fmri", {})
     parts = [
         _brain(run),
-        _regions(fmri.get("regions") or {}),
-        _by("By subject, each against its own ceiling", "subject", fmri.get("subjects") or {}),
+        _regions(fmri),
+        _subjects(fmri),
         _timing(fmri),
         _truth(run.metrics.get("truth") or {}),
     ]
@@ -48,16 +44,31 @@ def _brain(run: RunFolder) -> Html:
     drawing = mosaic(run.maps) if voxels else parcels(run.maps)
     save_png(drawing, run.path / "brain_map.png")
     kind = "Axial slices" if voxels else "Bars for each parcel"
-    alt = f"{kind} of {', '.join(rows_of(run.maps))} for the group mean; the tables below give the numbers by region"
     people = len(run.metrics.get("fmri", {}).get("subjects") or {})
-    ridge = best_ridge(run.maps)
-    gain = "" if ridge is None else f"r of the model minus that of the {RIDGES[ridge]}, the best here, "
+    whose = "of one person" if people == 1 else "for the group mean"
+    alt = f"{kind} of {', '.join(rows_of(run.maps))} {whose}; the tables below give the numbers by region"
     caption = (
-        f"Mean scan of n = {people} people, held-out test blocks, {number(len(run.maps['r_group']))} "
-        f"{'voxels' if voxels else 'parcels'}: Pearson r of the model, ceiling ({_kind(run)}), {gain}"
-        f"and weights (SD of the prediction). Seed {run.metrics.get('seed')}."
-    ) + (" The left of a slice is the left of the head. Model and ceiling share one scale." if voxels else "")
+        f"{'Scan' if people == 1 else 'Mean scan'} of {legend.people(people)}, held-out test blocks, "
+        f"{number(len(run.maps['r_group']))} {'voxels' if voxels else 'parcels'}: {_mapped(run, voxels)}. "
+        f"Seed {run.metrics.get('seed')}."
+    ) + (" The left of a slice is the left of the head." if voxels else "")
     return figure(svg(drawing, alt), f"{caption}{_units(run)}", "wide")
+
+
+def _mapped(run: RunFolder, voxels: bool) -> str:
+    """What the rows of a mosaic, or the marks of the parcels' bars, are."""
+    rows, ridge = rows_of(run.maps), best_ridge(run.maps)
+    fmri = run.metrics.get("fmri", {})
+    kind = legend.ceiling(fmri.get("group") or fmri)
+    shown = ["Pearson r of the model" if voxels else "bars, Pearson r of the model"]
+    if ridge is not None:
+        less = "r of the model minus that" if voxels else "dots, that"
+        shown.append(f"{less} of the {RIDGES[ridge]}, the best here")
+    if "ceiling" in rows:
+        shown.append(f"ceiling ({kind}), on the scale of the model's r" if voxels else f"line, ceiling ({kind})")
+    if voxels and WEIGHTS in rows:
+        shown.append("weights (SD of the prediction)")
+    return "; ".join(shown) + ("" if "ceiling" in rows else f". Ceiling: {kind}")
 
 
 def _units(run: RunFolder) -> str:
@@ -69,29 +80,46 @@ def _units(run: RunFolder) -> str:
     return ""
 
 
-def _kind(run: RunFolder) -> str:
-    group = run.metrics.get("fmri", {}).get("group") or run.metrics.get("fmri", {})
-    return legend.ceiling(group.get("ceiling_kind")) or "none"
-
-
-def _regions(regions: Mapping[str, Mapping[str, Any]]) -> Html:
+def _regions(fmri: Mapping[str, Any]) -> Html:
+    regions = fmri.get("regions") or {}
     if not regions:
         return Html()
-    series = {
-        "model": [v.get("r") for v in regions.values()],
-        "FIR ridge": [v.get("ridge_r") for v in regions.values()],
-    }
-    drawing = grouped(list(regions), series, [v.get("ceiling") for v in regions.values()])
+    titles = {k: v.removesuffix(" r") for k, v in _columns(fmri, regions).items() if k in SCORES and k != "banded_r"}
+    series = {title: [v.get(k) for v in regions.values()] for k, title in titles.items()}
+    ceilings = [v.get("ceiling") for v in regions.values()]
+    drawing = grouped(list(regions), series, ceilings)
     said = ", ".join(f"{k} {number(v.get('r'))}" for k, v in regions.items())
-    caption = "Pearson r on test blocks, mean over the region's voxels and over people; lines: ceiling."
+    people = len(fmri.get("subjects") or {})
+    caption = f"Pearson r on test blocks, mean over the region's voxels{'' if people == 1 else ' and over people'}"
+    caption += "." if _absent(ceilings) else "; lines: ceiling."
     picture = figure(svg(drawing, f"Model r by region: {said}"), caption, "narrow")
-    return html([picture, _by("By region", "region", regions)])
+    return html([picture, _by("By region", "region", fmri, regions)])
 
 
-def _by(caption: str, what: str, rows: Mapping[str, Mapping[str, Any]]) -> Html:
+def _subjects(fmri: Mapping[str, Any]) -> Html:
+    subjects = fmri.get("subjects") or {}
+    own = "" if _absent([v.get("ceiling") for v in subjects.values()]) else ", each against its own ceiling"
+    return _by(f"By subject{own}", "subject", fmri, subjects)
+
+
+def _absent(values: Sequence[object]) -> bool:
+    return all(v is None for v in values)
+
+
+def _columns(fmri: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What the rows have of model, ridges, ceiling and size, with its title; the best ridge is called that."""
+    best = leading_ridge(fmri)
+    named = {k: f"{SCORES[k]} r" for k in (*SHOWN, *([best] if best else []))}
+    if best:
+        named[best] = f"{SCORES[best]} (the best ridge) r"
+    every = {**named, "ceiling": "ceiling", "voxels": "voxels"}
+    return {k: title for k, title in every.items() if not _absent([row.get(k) for row in rows.values()])}
+
+
+def _by(caption: str, what: str, fmri: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> Html:
     if not rows:
         return Html()
-    columns = {k: v for k, v in COLUMNS.items() if any(k in row for row in rows.values())}
+    columns = _columns(fmri, rows)
     return table(
         caption, [what, *columns.values()], [[name, *(row.get(c) for c in columns)] for name, row in rows.items()]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from giblet.report import legend
@@ -40,10 +41,16 @@ def render(run: RunFolder) -> Section | None:
     head = ["measure", "single subjects, mean", *(["group mean"] if group else [])]
     rows = [[title, *([c.get(key) for c in ([fmri, group] if group else [fmri])])] for key, title in _titles(fmri)]
     shown = table("Key numbers on held-out test blocks", head, rows)
-    kinds = [legend.ceiling(c.get("ceiling_kind")) for c in (fmri, group)]
-    said = f"Ceiling of single subjects: {kinds[0] or 'none'}; of the group mean: {kinds[1] or 'none'}."
+    said = f"Ceiling of single subjects: {legend.ceiling(fmri)}"
+    said += f"; of the group mean: {legend.ceiling(group)}." if group else "."
     parts = [_picture(run, fmri), shown, paragraphs(said, *_intervals(fmri)), _legend(fmri)]
     return Section("key", "Key numbers", html(parts))
+
+
+def leading_ridge(fmri: Mapping[str, Any]) -> str | None:
+    """The ridge that the first sentence compares with: that of the highest r; None without any."""
+    known = [k for k in SCORES if k not in ("r", "training_mean_r") and fmri.get(k) is not None]
+    return max(known, key=lambda k: float(fmri[k]), default=None)
 
 
 def _titles(fmri: dict[str, Any]) -> list[tuple[str, str]]:
@@ -85,14 +92,15 @@ def _caption(run: RunFolder, n: int, fmri: dict[str, Any]) -> str:
     """What is shown, how many people, which spread, which chance, which seed."""
     whisker = "; whiskers: 90% interval over people and pieces of 30 s" if fmri.get("interval") else ""
     chance = f"; dashed: 95% of predictions from another time stay below ({fmri.get('null_kind')})"
+    over = "the voxels of one person" if n == 1 else f"voxels and {legend.people(n)}; a dot is a person"
     return (
-        f"Pearson r on held-out test blocks, mean over voxels and n = {n} people; a dot is a person{whisker}"
+        f"Pearson r on held-out test blocks, mean over {over}{whisker}"
         f"{chance if fmri.get('null_p95') is not None else ''}. Seed {run.metrics.get('seed')}."
     )
 
 
 def _legend(fmri: dict[str, Any]) -> Html:
-    ceiling = legend.ceiling(fmri.get("ceiling_kind"), legend.CEILINGS) or "how well any model could predict this"
+    ceiling = legend.ceiling(fmri, legend.CEILINGS)
     if fmri.get("ceiling") is None:
         ceiling = "not known here: it takes repeats of a stimulus, or at least 6 people"
     meanings = {
