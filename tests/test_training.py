@@ -195,12 +195,14 @@ def test_a_signal_in_the_last_validation_is_heard(build, world, quick_config, tm
     assert checkpoint.newest(tmp_path).name == "step-00000010"
 
 
-def test_a_damaged_checkpoint_is_named(build, world, quick_config, tmp_path):
+@pytest.mark.parametrize("kept", [0, 1, 100])
+@pytest.mark.parametrize("name", ["*.distcp", ".metadata", "position.json"])
+def test_a_damaged_checkpoint_is_named(build, world, quick_config, tmp_path, name, kept):
     model, codes, _ = build(world, quick_config)
     task = TrunkTask(model, codes, [world], quick_config)
     fit(task, schedule(quick_config, 3), tmp_path, quiet, quiet)
-    for file in checkpoint.newest(tmp_path).glob("*.distcp"):
-        file.write_bytes(file.read_bytes()[:100])
+    (file,) = checkpoint.newest(tmp_path).glob(name)
+    file.write_bytes(file.read_bytes()[:kept])
     with pytest.raises(DataError, match=r"the checkpoint .*step-00000003 is damaged .*; delete it and run again"):
         fit(task, schedule(quick_config, 3), tmp_path, quiet, quiet)
 

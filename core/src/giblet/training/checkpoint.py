@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -29,6 +30,10 @@ from giblet.training.ranks import Ranks
 Like = Callable[[str, torch.Size, torch.dtype], Tensor]
 """An empty tensor for a key of a checkpoint, of this size and type."""
 POSITION = "position.json"
+DAMAGE = (OSError, ValueError, RuntimeError, CheckpointException)
+"""What readers of a torn checkpoint say."""
+TORN_PICKLE = (UnpicklingError, EOFError, AttributeError, ImportError, LookupError)
+"""What pickle says beside these, in which torch lists a checkpoint's tensors."""
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], position: Mapping[str, Any]) -> None:
@@ -121,6 +126,6 @@ def load(path: Path, like: Like = plain) -> tuple[dict[str, Tensor], dict[str, A
         tensors = {key: like(key, m.size, m.properties.dtype) for key, m in kinds.items()}
         with _alone():
             read_tensors(tensors, checkpoint_id=path)
-    except (OSError, ValueError, RuntimeError, EOFError, CheckpointException) as error:
+    except (*DAMAGE, *TORN_PICKLE) as error:
         raise DataError(f"the checkpoint {path} is damaged ({_reason(error)}); delete it and run again") from None
     return tensors, position
