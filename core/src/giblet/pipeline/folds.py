@@ -10,10 +10,13 @@ import numpy as np
 
 from giblet.config import RunConfig
 from giblet.data.study import Study
+from giblet.data.written import read_arrays
+from giblet.pipeline.evaluated import METRICS, REPORT, kept_metrics
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.pooled import pool, pool_maps
 from giblet.pipeline.prepare import Inputs, extract_study
 from giblet.pipeline.run import open_run, run_study
+from giblet.pipeline.saving import FOLDER, is_whole
 from giblet.plugins import Registry
 from giblet.types import Progress
 
@@ -63,10 +66,10 @@ def one_fold(config: RunConfig, k: int) -> RunConfig:
 def _fold(
     study: Study, config: RunConfig, inputs: Inputs, out: Path, command: str, progress: Progress
 ) -> dict[str, Any]:
-    """The metrics of one fold, from its folder where it is finished."""
+    """The metrics of one fold, from its folder where it is finished and whole."""
     folder = open_run(out, study, config, inputs)
-    done: dict[str, Any] | None = folder.read_json("metrics.json")
-    if done is not None and (out / "report.html").exists():
+    done = kept_metrics(folder)
+    if done is not None and (out / REPORT).exists() and is_whole(out / FOLDER):
         return done
     return run_study(study, config, inputs, folder, command, progress)
 
@@ -76,10 +79,10 @@ def _pooled(root: RunFolder, every: Sequence[dict[str, Any]], config: RunConfig)
     from giblet.report import write_report
 
     folders = [root.path / f"fold-{k}" for k in range(1, len(every) + 1)]
-    draws = [dict(np.load(f / "draws.npz", allow_pickle=False)) for f in folders]
+    draws = [read_arrays(f / "draws.npz") for f in folders]
     metrics = pool(every, draws, config.seed)
     metrics |= {k: every[0][k] for k in ("study", "command", "seed", "versions", "machine")}
-    root.write_json("metrics.json", metrics)
+    root.write_json(METRICS, metrics)
     if maps := pool_maps(folders):
         np.savez_compressed(root.path / "maps.npz", **maps)
     write_report(root.path)

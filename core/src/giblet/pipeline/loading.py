@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from fractions import Fraction
 from importlib.metadata import version
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -20,7 +18,7 @@ from giblet.brain import BrainModality
 from giblet.errors import ConfigError, DataError, PluginError
 from giblet.model import ModalityNets, Model, RelativeLoss
 from giblet.pipeline.blueprint import Blueprint
-from giblet.pipeline.saving import ARRAYS, BRAIN, FACTS, FOLDER, WEIGHTS
+from giblet.pipeline.saving import ARRAYS, BRAIN, DAMAGE, FACTS, FOLDER, WEIGHTS
 from giblet.plugins import Registry
 from giblet.types import Array, FeatureSpec
 
@@ -28,8 +26,6 @@ Facts = Mapping[str, Any]
 Weights = Mapping[str, Tensor]
 Arrays = dict[str, dict[str, dict[str, Array]]]
 """What kind of thing was fitted, whose it is, its name."""
-DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, SafetensorError)
-"""What readers of JSON, weights and arrays say of a torn file."""
 
 
 def read_model(run: Path) -> tuple[Facts, Weights, Arrays]:

@@ -10,6 +10,7 @@ from giblet.config import RunConfig
 from giblet.data.store import by_content, digest
 from giblet.data.study import Study
 from giblet.pipeline.evaluate import evaluate, require_evaluation
+from giblet.pipeline.evaluated import METRICS, REPORT, kept_metrics, written_files
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.machine import machine
 from giblet.pipeline.prepare import Inputs
@@ -43,21 +44,26 @@ def run_study(
 ) -> dict[str, Any]:
     """Train, evaluate and report; returns the metrics.
 
+    It is evaluated again where a file is gone that evaluation writes.
+
     Raises
     ------
     GibletError
         If anything that the run needs cannot be had.
     """
-    metrics: dict[str, Any] | None = folder.read_json("metrics.json")
+    metrics = kept_metrics(folder)
     if metrics is None:
         require_evaluation(study, config, inputs)
     trained = train(inputs, config, folder, progress)
     if metrics is None:
+        for name in (METRICS, REPORT):  # of an evaluation that lost a file
+            (folder.path / name).unlink(missing_ok=True)
         metrics = evaluate(study, config, inputs, trained, folder, progress)
         metrics |= {"study": study.name, "command": command, "seed": config.seed}
         metrics |= {"versions": {p: version(p) for p in PACKAGES}, "machine": machine()}
-        folder.write_json("metrics.json", metrics)
-    if not (folder.path / "report.html").exists():
+        metrics |= {"files": written_files(folder.path)}
+        folder.write_json(METRICS, metrics)
+    if not (folder.path / REPORT).exists():
         from giblet.report import write_report
 
         progress("report", 0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -32,10 +33,12 @@ from giblet.types import Array
 
 FOLDER, FACTS, WEIGHTS, ARRAYS = "model", "model.json", "weights.safetensors", "arrays.npz"
 BRAIN = "fmri"
+DAMAGE = (OSError, EOFError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, SafetensorError)
+"""What readers of JSON, weights and arrays say of a torn file."""
 
 
 def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Trained) -> None:
-    """Write `model/`, unless it is there and younger than every checkpoint.
+    """Write `model/`, unless it is there, whole, and younger than every checkpoint.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Tr
     """
     target = folder.path / FOLDER
     trained_at = max(p.stat().st_mtime for p in (folder.path / "checkpoints").iterdir())
-    if not folder.writes or (target.exists() and target.stat().st_mtime >= trained_at):
+    if not folder.writes or (is_whole(target) and target.stat().st_mtime >= trained_at):
         return
     tmp = folder.path / f".{FOLDER}-{os.getpid()}"
     try:
@@ -63,6 +66,16 @@ def save_model(folder: RunFolder, inputs: Inputs, config: RunConfig, trained: Tr
         raise GibletError(f"cannot write {target}: {error}; free space, then run the same command again") from None
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+
+
+def is_whole(model: Path) -> bool:
+    """Whether all files of `model/` are there and end where they say; weights are not read."""
+    try:
+        json.loads((model / FACTS).read_text(encoding="utf-8"))
+        with safe_open(model / WEIGHTS, "pt"), zipfile.ZipFile(model / ARRAYS):
+            return True
+    except DAMAGE:
+        return False
 
 
 def _to_disk(file: IO[bytes]) -> None:
