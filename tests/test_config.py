@@ -3,6 +3,7 @@
 import pytest
 from giblet.config import SECTIONS, RunConfig, build_config, parse_overrides, parse_value
 from giblet.errors import ConfigError
+from giblet.plugins import Registry
 from pydantic import ValidationError
 
 KINDS = ("video", "text")
@@ -53,6 +54,10 @@ def test_values_are_json_where_they_are_json(text, value):
         ("zzz.lr=3", "no section 'zzz'; there are: model"),
         ("train.trunk_step=3", "no setting train.trunk_step; did you mean 'trunk_steps'\\? there are: front_end_steps"),
         ("train.lr=0", "train.lr = 0 is not possible: Input should be greater than 0"),
+        ("train.lr=true", "train.lr = True is not possible: it is no switch"),
+        ("train.windows=true", "train.windows = True is not possible: it is no switch"),
+        ("split.gap_s=false", "split.gap_s = False is not possible: it is no switch"),
+        ('train.weights={"text": true}', "train.weights = {'text': True} is not possible: it is no switch"),
         ("train.lr=fast", "train.lr = 'fast' is not possible: Input should be a valid number"),
         ("train.lr=Infinity", "train.lr = inf is not possible: Input should be a finite number"),
         ("train.lr=NaN", "train.lr = nan is not possible"),
@@ -85,3 +90,15 @@ def test_gradients_that_nobody_holds_are_not_balanced():
         ConfigError, match=r"train.parallel = 'fsdp' is not possible: sharded weights have no gradients"
     ):
         build_config({}, {"train": {"balance": "gradnorm", "parallel": "fsdp"}}, seed=0, plumbing=False)
+
+
+def test_switches_and_their_absence_are_kept():
+    settings = ("train.refit=false", "model.closed_form=true", 'train.weights={"text": 2}', "train.lr=1")
+    config = build(*settings, modalities={"text": "text_bge"})
+    assert (config.train.refit, config.model.closed_form) == (False, True)
+    assert (config.train.weights, config.train.lr) == ({"text": 2.0}, 1.0)
+
+
+def test_a_plugins_numbers_are_no_switches():
+    with pytest.raises(ConfigError, match="start_s = True is not possible: it is no switch"):
+        Registry.discover().modality("features_table", label="a", tr_s=1.5, start_s=True)

@@ -7,16 +7,36 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from giblet.errors import ConfigError, did_you_mean
+
+
+def keep_truth_values(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Refuse true and false where a setting makes something else of them, as numbers do."""
+    found = validate(value)
+    named = isinstance(value, dict) and isinstance(found, dict)
+    pairs = zip(value.values(), found.values(), strict=True) if named else [(value, found)]
+    if any(isinstance(given, bool) and not isinstance(made, bool) for given, made in pairs):
+        raise PydanticCustomError("truth_value", "it is no switch; give a value other than true and false")
+    return found
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    _switches = field_validator("*", mode="wrap")(keep_truth_values)
 
 
 LAYERED = ("conv", "dense", "grid", "two-stage")

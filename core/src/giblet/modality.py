@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
+from giblet.config import keep_truth_values
 from giblet.errors import ConfigError
 from giblet.types import Aligned, Array, Features, FeatureSpec, Source, TRGrid
 
@@ -26,6 +27,7 @@ class Modality(BaseModel, ABC):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    _switches = field_validator("*", mode="wrap")(keep_truth_values)
 
     name: ClassVar[str]
     """The entry point's name, `KIND_NAME`."""
