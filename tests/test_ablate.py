@@ -103,6 +103,21 @@ def check_result(folder, printed):
     assert "fmri r" in printed
 
 
+def test_what_steps_are_compared_with_is_written_out(capsys):
+    """Also where its name is longer than the column."""
+    from giblet.cli.ablate import _print
+
+    cost = {"parameters": 1, "trunk_parameters": 1, "memory_bytes": 1, "ratio": 1.0, "quartiles": (1.0, 1.0)}
+    score = {"fmri r": {"mean": 0.1, "sd": None, "low": 0.1, "high": 0.1}}
+    names = [f"train.trunk_validate_every={n}" for n in (5, 10)]
+    rows = [{"name": name, "cost": cost, "scores": score} for name in names]
+    _print({"variants": rows, "seeds": [0], "reference": names[0]})
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = (line for line in lines if line.startswith("step /"))
+    assert line.startswith(f"step / {names[0]} ")
+    assert len({len(line) for line in lines}) == 1, "columns stand below each other"
+
+
 @pytest.mark.slow
 def test_who_was_not_measured_in_the_test_ends_no_ablation(tmp_path, capsys):
     """Somebody who lacks the run with the test block is trained on, and not scored."""

@@ -115,14 +115,15 @@ def _study(name: str, out: Path, quiet: bool) -> Study:
 def _print(result: dict[str, Any]) -> None:
     """A column a variant: cost, then each score as mean and SD, with its range below."""
     rows = result["variants"]
-    widths = (26, *(max(17, len(r["name"]) + 3) for r in rows))
+    ratio = f"step / {result['reference']}"
+    widths = (max(26, len(ratio) + 2), *(max(17, len(r["name"]) + 3) for r in rows))
     costs = [r["cost"] for r in rows]
     seeds = f"{len(result['seeds'])} seeds: mean +- SD"
     click.echo(row((seeds, *(r["name"] for r in rows)), widths))
     for title, key, digits in SIZES:
         click.echo(row((title, *(f"{c[key] / MEGA:.{digits}f}" for c in costs)), widths))
     ratios = ["-" if c["ratio"] is None else f"{c['ratio']:.2f}" for c in costs]
-    click.echo(row((f"step / {result['reference']}"[:25], *ratios), widths))
+    click.echo(row((ratio, *ratios), widths))
     click.echo(row(("  quartiles", *(_range(c["quartiles"], 2) for c in costs)), widths))
     for name in rows[0]["scores"]:
         spreads = [r["scores"][name] for r in rows]
