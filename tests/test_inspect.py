@@ -192,3 +192,45 @@ def test_a_story_of_words(test_data):
     (words,) = giblet.inspect_study(study).streams
     assert words["stop_s"] == pytest.approx(743.3, abs=1)
     assert words["n_trs"] == 362
+
+
+def tables(folder, *lacking):
+    """A study of two stimuli with two tables each, but for those that are lacking."""
+    lines = ['[study]\nname = "tables"\ntr_s = 1.5\n']
+    for run in ("run-1", "run-2"):
+        names = [n for n in ("motion", "pitch") if f"{run} {n}" not in lacking]
+        given = ", ".join(f'{n} = "table.npy"' for n in names)
+        lines.append(f'[[stimulus]]\nname = "{run}"\nfeatures = {{{given}}}\n')
+        np.save(folder / f"{run}.npy", np.random.default_rng(1).standard_normal((400, 4)))
+        lines.append(f'[[scan]]\nsubject = "a"\nrun = "{run}"\nstimulus = "{run}"\nbold = "{run}.npy"\n')
+    np.save(folder / "table.npy", np.random.default_rng(0).standard_normal((400, 2)))
+    (folder / "study.toml").write_text("\n".join(lines))
+    return folder / "study.toml"
+
+
+def called(capsys, *args):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in args])
+    said = capsys.readouterr()
+    return stop.value.code or 0, said.out, said.err
+
+
+def test_tables_are_listed_by_their_names(tmp_path, capsys):
+    code, out, err = called(capsys, "inspect", tables(tmp_path))
+    assert not code, err
+    assert [line.split()[0] for line in out.splitlines() if "table.npy" in line] == ["motion", "pitch"] * 2
+    code, out, err = called(capsys, "run", tmp_path, "--extract-only", "--quiet", "--out", tmp_path / "out")
+    assert not code, err
+    assert [line.split()[1] for line in out.splitlines()[1:5]] == ["motion", "pitch"] * 2
+    kept = json.loads((tmp_path / "out" / "inputs.json").read_text())["streams"]
+    seen = giblet.inspect_study(giblet.load_study(tmp_path)).streams
+    for rows in (kept, seen):
+        assert [(s["signal"], s["kind"]) for s in rows] == [("motion", "features"), ("pitch", "features")] * 2
+
+
+def test_a_stimulus_without_a_table_is_refused_with_advice_that_there_is(tmp_path, capsys):
+    code, _, err = called(capsys, "inspect", tables(tmp_path, "run-1 pitch"))
+    assert code == 2
+    assert "'run-1' of 'tables' has no pitch; give it, or take pitch away from the other stimuli" in err
+    assert not called(capsys, "inspect", tables(tmp_path, "run-1 pitch", "run-2 pitch"))[0]
+    assert not called(capsys, "inspect", tables(tmp_path))[0]

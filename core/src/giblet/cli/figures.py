@@ -16,12 +16,12 @@ def row(cells: Sequence[object], widths: Sequence[int]) -> str:
 
 def print_streams(streams: Sequence[dict[str, Any]]) -> None:
     """What was extracted, a line a stream."""
-    widths = (24, 16, 10, 10, 11, 7, 9)
-    click.echo(row(("stimulus", "modality", "samples", "rate Hz", "frames/TR", "TRs", "covered"), widths))
+    widths = (24, 16, 16, 10, 10, 11, 7, 9)
+    click.echo(row(("stimulus", "signal", "modality", "samples", "rate Hz", "frames/TR", "TRs", "covered"), widths))
     for s in streams:
         rate = "events" if s["rate_hz"] is None else float(s["rate_hz"])
-        cells = (s["stimulus"], s["modality"], s["samples"], rate, s["frames_per_tr"], s["n_trs"], s["covered_trs"])
-        click.echo(row(cells, widths))
+        names = (s["stimulus"], s["signal"], s["modality"])
+        click.echo(row((*names, s["samples"], rate, s["frames_per_tr"], s["n_trs"], s["covered_trs"]), widths))
 
 
 def print_summary(metrics: dict[str, Any]) -> None:

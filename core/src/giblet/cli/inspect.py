@@ -56,7 +56,8 @@ def _show(seen: Inspected) -> None:
 def _stream(s: dict[str, Any]) -> None:
     rate = "" if s["rate_hz"] is None else f" at {s['rate_hz']:g} Hz"
     span = f"{s['start_s']:.2f} to {s['stop_s']:.2f} s, in {s['covered_trs']} TRs" if s["covered"] else "length unknown"
-    click.echo(f"  {s['modality']:15} {s['what']}{rate}, {span}")
+    name = s["modality"] if s["signal"] == s["kind"] else s["signal"]
+    click.echo(f"  {name:15} {s['what']}{rate}, {span}")
 
 
 def _scans(scans: Sequence[dict[str, Any]]) -> None:

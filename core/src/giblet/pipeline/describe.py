@@ -34,7 +34,7 @@ def describe(
             for run, t in pairs
             for s in run.scans
         ],
-        "streams": [_stream(run, t, a, modalities[k]) for run, t in pairs for k, a in t.aligned.items()],
+        "streams": [_stream(run, t, k, a, modalities[k]) for run, t in pairs for k, a in t.aligned.items()],
         "split": {t.run: [[b.label, b.start, b.stop] for b in t.blocks] for t in timelines},
         "notes": [*study.notes, *cut_notes(cuts), *_reading_notes(timelines)],
         "wrappers": registry.wrappers,
@@ -75,10 +75,11 @@ def _left_out(s: Scan, t: Timeline) -> dict[str, Any]:
     return {"confounds": list(names), "censored_volumes": censored}
 
 
-def _stream(run: Run, t: Timeline, a: Aligned, modality: Modality) -> dict[str, Any]:
+def _stream(run: Run, t: Timeline, signal: str, a: Aligned, modality: Modality) -> dict[str, Any]:
     return {
         "clock": t.run,
         "stimulus": run.stimulus.name,
+        "signal": signal,
         "kind": modality.kind,
         "modality": modality.name,
         "samples": len(a.features.values),

@@ -51,7 +51,7 @@ def overview(study: Study, config: RunConfig, registry: Registry) -> Overview:
     described = {
         "clocks": clocks_of(clocks),
         "scans": [describe_scan(s, r.name, clocks[r.name].n_trs, cuts) for r in runs for s in r.scans],
-        "streams": [_stream(r, e, modalities[k], clocks[r.name]) for r in runs for k, e in extents[r.name].items()],
+        "streams": [_stream(r, k, e, modalities[k], clocks[r.name]) for r in runs for k, e in extents[r.name].items()],
         "split": split,
         "notes": [*study.notes, *cut_notes(cuts), *(gap_notes(config) if study.scans else [])],
     }
@@ -82,11 +82,12 @@ def _split(
     return {run: [[b.label, b.start, b.stop] for b in blocks] for run, blocks in found.items()}, None
 
 
-def _stream(run: Run, e: Extent, modality: Modality, grid: TRGrid) -> dict[str, Any]:
+def _stream(run: Run, signal: str, e: Extent, modality: Modality, grid: TRGrid) -> dict[str, Any]:
     covered = _joined(_trs(e.spans_s, grid))
     return {
         "clock": run.name,
         "stimulus": run.stimulus.name,
+        "signal": signal,
         "kind": modality.kind,
         "modality": modality.name,
         "what": e.what,

@@ -57,9 +57,9 @@ def sources_of(stimulus: Stimulus, modalities: Mapping[str, Modality], study: St
         elif modality.kind in stimulus.files:
             sources[key] = stimulus.source(modality.kind)
         else:
-            raise ConfigError(
-                f"stimulus {stimulus.name!r} of {study.name!r} has no {key}; give it, or add --{key} none"
-            )
+            table = any(key in s.features for s in study.stimuli)
+            way = f"take {key} away from the other stimuli" if table else f"add --{key} none"
+            raise ConfigError(f"stimulus {stimulus.name!r} of {study.name!r} has no {key}; give it, or {way}")
     return sources
 
 

@@ -61,8 +61,8 @@ def rows_of(inputs: Mapping[str, Any], run: str) -> list[Row]:
 
 
 def _name(stream: Mapping[str, Any]) -> str:
-    kind, plugin = stream["kind"], stream["modality"]
-    return plugin if plugin.startswith(f"{kind}_") else f"{kind}: {plugin}"
+    signal, plugin = stream.get("signal", stream["kind"]), stream["modality"]  # older runs name no signal
+    return plugin if plugin.startswith(f"{signal}_") else f"{signal}: {plugin}"
 
 
 def _scans(scans: Sequence[Mapping[str, Any]], clock: Clock) -> Iterator[Row]:

@@ -25,6 +25,7 @@ SCANS = {
 STREAMS = {
     "clock": "run",
     "stimulus": "stimulus",
+    "signal": "signal",
     "modality": "modality",
     "samples": "samples",
     "rate_hz": "rate (Hz)",
