@@ -248,6 +248,16 @@ def test_folds_without_relation_or_gain_say_so():
     assert pool(every, [drawn(0.3, (0.3, 0.1, 0.1, 0.1), null=0.3)] * 2, 0)["summary"].startswith("No relation")
 
 
+def test_of_a_model_alone_that_finds_nothing_the_ridge_is_named():
+    ridges = (0.5, 0.1, 0.1, 0.1)
+    every = [fold(k, 0.01, ridges) for k in range(2)]
+    said = pool(every, [drawn(0.01, ridges, null=0.05)] * 2, 0)["summary"]
+    assert said.startswith("The model does not predict held-out scans, r = 0.010 over 2 folds")
+    assert "The best ridge does, r = 0.500 (the difference is -0.490 (-0.511 to -0.471))" in said
+    above_chance = pool(every, [drawn(0.01, ridges, null=0.5)] * 2, 0)["summary"]
+    assert above_chance.startswith("No relation")
+
+
 def test_a_fold_of_few_minutes_tells_no_ridge_from_the_model():
     ridges = (0.1, 0.2, 0.1, 0.1)
     every = [fold(1, 0.3, ridges), fold(2, 0.3, ridges, pieces=FEWEST_PIECES - 1)]

@@ -12,7 +12,8 @@ from giblet.analysis.bootstrap import interval
 from giblet.analysis.nulls import p_value
 from giblet.analysis.scores import Real
 from giblet.analysis.variance_table import tested
-from giblet.pipeline.verdict import FEWEST_PIECES, RIDGES, SIGNIFICANT, beside_ridge
+from giblet.data.written import read_arrays
+from giblet.pipeline.verdict import FEWEST_PIECES, RIDGES, SIGNIFICANT, beside_ridge, surely_below
 
 SURROGATES = 1000
 OF_ONE_FOLD = frozenset(
@@ -90,10 +91,11 @@ def sentence(folds: Mapping[str, Any]) -> str:
     within = [] if folds["interval"] is None else ["90% interval {:.3f} to {:.3f}".format(*folds["interval"])]
     if folds["p"] > SIGNIFICANT or folds["mean_r"] <= folds["null_p95"]:
         sure = "".join(f" ({w})" for w in within)
-        return (
-            f"No relation between stimulus and scans was found: held-out {r}{sure}, the null's 95th percentile is "
-            f"{folds['null_p95']:.3f} (p = {folds['p']:.3f})."
-        )
+        chance = f"the null's 95th percentile is {folds['null_p95']:.3f} (p = {folds['p']:.3f})"
+        if folds["gain_interval"] is None or not surely_below(folds["gain_interval"], folds["null_p95"]):
+            return f"No relation between stimulus and scans was found: held-out {r}{sure}, {chance}."
+        best = f"r = {folds['mean_r'] - folds['gain']:.3f} ({_difference(folds)})"
+        return f"The model does not predict held-out scans, {r}{sure}: {chance}. The best ridge does, {best}."
     sure = "; ".join([*within, f"SD over folds {folds['sd_r']:.3f}"])
     return f"The model predicts held-out scans with {r} ({sure}), {_beside_best(folds)}; p = {folds['p']:.3f}."
 
@@ -102,9 +104,12 @@ def _beside_best(folds: Mapping[str, Any]) -> str:
     """The best ridges beside the model, as far as their difference has an interval."""
     if folds["gain_interval"] is None:
         return f"the best ridge with {folds['mean_r'] - folds['gain']:.3f} (too few minutes of test to tell them apart)"
-    a, b = folds["gain_interval"]
-    told = f"the difference is {folds['gain']:+.3f} ({a:+.3f} to {b:+.3f})"
-    return f"{beside_ridge(a, b)} the best ridge: {told}"
+    return f"{beside_ridge(*folds['gain_interval'])} the best ridge: {_difference(folds)}"
+
+
+def _difference(folds: Mapping[str, Any]) -> str:
+    low, high = folds["gain_interval"]
+    return f"the difference is {folds['gain']:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def average(values: Sequence[Any]) -> Any:
@@ -140,7 +145,7 @@ def _variance(every: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
 
 def pool_maps(folders: Sequence[Path]) -> dict[str, Any]:
     """Mean maps, where all folds have the same voxels; else none."""
-    maps = [dict(np.load(f / "maps.npz", allow_pickle=False)) for f in folders]
+    maps = [read_arrays(f / "maps.npz") for f in folders]
     fixed = [k for k in ("mask", "affine", "unit", "region", "region_names") if k in maps[0]]
     same = all(m.keys() == maps[0].keys() and all(np.array_equal(m[k], maps[0][k]) for k in fixed) for m in maps)
     if not same:

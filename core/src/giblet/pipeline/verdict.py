@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from giblet.report.sections.curves import constant_of
@@ -27,7 +27,7 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     low, high = fmri["gain_interval"]
     if fmri["p"] > SIGNIFICANT or r <= fmri["null_p95"]:
         chance = f"the null's 95th percentile is {fmri['null_p95']:.3f} (p = {fmri['p']:.3f})"
-        if not _ridge_predicts(fmri):
+        if fmri["interval_pieces"] < FEWEST_PIECES or not surely_below((low, high), fmri["null_p95"]):
             return f"No relation between stimulus and scans was found: held-out r = {r:.3f}, {chance}."
         return (
             f"The model does not predict held-out scans, r = {r:.3f}: {chance}. The best ridge does, r = {best:.3f} "
@@ -44,12 +44,13 @@ def summary(fmri: Mapping[str, Any], *, plumbing: bool) -> str:
     )
 
 
-def _ridge_predicts(fmri: Mapping[str, Any]) -> bool:
-    """Whether the best ridge surely is further above a model that does not predict than chance gives.
+def surely_below(gain: Sequence[float], null_p95: float) -> bool:
+    """Whether a model that does not predict is further below the best ridge than chance takes it.
 
-    It has no null of its own, and is the best of several: so the nearer end of the interval must be beyond the null.
+    That ridge has no null of its own, and is the best of several: so the nearer end of the interval of the model's gain
+    over it must be beyond the null.
     """
-    return bool(fmri["interval_pieces"] >= FEWEST_PIECES and -fmri["gain_interval"][1] > fmri["null_p95"])
+    return -gain[1] > null_p95
 
 
 def beside_ridge(low: float, high: float) -> str:
