@@ -289,8 +289,8 @@ def test_extracted_features_are_printed_as_a_table_or_json_and_notes_beside_them
     np.save(film / "x.npy", np.ones((9, 2)))
     args = ["run", "--features", "x=x.npy", "--tr", "1", "--extract-only"]
     table = here(*args, "--out", "a").stdout.splitlines()
-    assert table[0].split()[:2] == ["stimulus", "modality"]
-    assert table[1].split()[:4] == ["x", "features_table", "9", "1.000"]
+    assert table[0].split()[:3] == ["stimulus", "signal", "modality"]
+    assert table[1].split()[:5] == ["x", "x", "features_table", "9", "1.000"]
     (row,) = json.loads(here(*args, "--out", "b", "--json").stdout)["streams"]
     assert (row["samples"], row["n_trs"]) == (9, 9)
     np.save(film / "scan.npy", np.random.default_rng(0).standard_normal((30, 4)))
