@@ -48,6 +48,7 @@ def inputs() -> dict[str, object]:
             "clock": f"run-{r}",
             "stimulus": f"film{r}.mp4",
             "kind": m.partition("_")[0],
+            "signal": m.partition("_")[0],
             "modality": m,
             "start_s": 0.0,
             "stop_s": 500.0,

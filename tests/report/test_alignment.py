@@ -9,7 +9,8 @@ from giblet.report.alignment import Clock, Row, alignment_plot, rows_of, splits_
 
 
 def stream(clock: str, modality: str, start_s: float, stop_s: float, *covered: list[int]) -> dict:
-    told = {"clock": clock, "stimulus": "Alice", "kind": modality.partition("_")[0], "modality": modality}
+    kind = modality.partition("_")[0]
+    told = {"clock": clock, "stimulus": "Alice", "kind": kind, "signal": kind, "modality": modality}
     return told | {"start_s": start_s, "stop_s": stop_s, "covered": list(covered)}
 
 
@@ -19,7 +20,7 @@ def inputs(offset_s: float = 20.0) -> dict:
         "clocks": {"run-1": {"start_s": offset_s, "tr_s": 2.0, "n_trs": 90}},
         "streams": [
             stream("run-1", "video_s3d", 0.0, 200.0, [0, 40], [50, 90]),
-            stream("run-1", "features_table", 30.0, 90.0, [5, 35]) | {"kind": "text"},
+            stream("run-1", "features_table", 30.0, 90.0, [5, 35]) | {"signal": "text"},
             stream("run-2", "text_bge", 0.0, 9.0),
         ],
         "scans": [scan | {"subject": "a"}, scan | {"subject": "b"}, scan | {"subject": "c", "n_volumes": 80},

@@ -27,6 +27,6 @@ def kept_metrics(folder: RunFolder) -> dict[str, Any] | None:
         If they are damaged.
     """
     metrics: dict[str, Any] | None = folder.read_json(METRICS)
-    if metrics is None or any(not (folder.path / name).is_file() for name in metrics.get("files", FILES)):
+    if metrics is None or any(not (folder.path / name).is_file() for name in metrics["files"]):
         return None
     return metrics

@@ -61,7 +61,7 @@ def rows_of(inputs: Mapping[str, Any], run: str) -> list[Row]:
 
 
 def _name(stream: Mapping[str, Any]) -> str:
-    signal, plugin = stream.get("signal", stream["kind"]), stream["modality"]  # older runs name no signal
+    signal, plugin = stream["signal"], stream["modality"]
     return plugin if plugin.startswith(f"{signal}_") else f"{signal}: {plugin}"
 
 
