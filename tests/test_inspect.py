@@ -111,13 +111,13 @@ def test_what_only_extraction_can_tell_is_not_guessed(study):
 
 def call(capsys, *args):
     with pytest.raises(SystemExit) as done:
-        main(["inspect", *args])
+        main([*map(str, args)])
     return done.value.code or 0, capsys.readouterr()
 
 
 def test_the_command_shows_streams_scans_and_blocks_and_draws(study, capsys, tmp_path):
     settings = [x for k, v in SMALL.items() for x in ("-o", f"{k}={v}")]
-    code, said = call(capsys, *files(study), *settings, "--plot", str(tmp_path / "new" / "plot.png"))
+    code, said = call(capsys, "inspect", *files(study), *settings, "--plot", str(tmp_path / "new" / "plot.png"))
     assert code == 0, said.err
     for text in (
         "run-1: 240 TRs of 1.5 s",
@@ -129,12 +129,12 @@ def test_the_command_shows_streams_scans_and_blocks_and_draws(study, capsys, tmp
         assert text in said.out
     assert "10.5 s of scan have no stimulus" in said.out
     assert (tmp_path / "new" / "plot.png").read_bytes()[1:4] == b"PNG"
-    code, said = call(capsys, *files(study), *settings, "--json")
+    code, said = call(capsys, "inspect", *files(study), *settings, "--json")
     assert json.loads(said.out)["clocks"]["run-1"]["n_trs"] == TRS
 
 
 def test_what_would_stop_the_run_is_said_after_what_was_found(study, capsys):
-    code, said = call(capsys, *files(study), "-o", "model.kernel_s=120")
+    code, said = call(capsys, "inspect", *files(study), "-o", "model.kernel_s=120")
     assert code == 2
     assert "run-1: 240 TRs" in said.out
     assert said.err.count("\n") == 1
@@ -151,20 +151,20 @@ def test_what_would_stop_the_run_is_said_after_what_was_found(study, capsys):
 )
 def test_what_is_not_there(args, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, streams = call(capsys, *args)
+    code, streams = call(capsys, "inspect", *args)
     assert code == 2
     assert said in streams.err
     assert streams.err.count("\n") == 1
 
 
 def test_a_plot_that_cannot_be_drawn_is_one_line(study, capsys, tmp_path):
-    code, said = call(capsys, *files(study), "--plot", str(tmp_path / "plot.doc"))
+    code, said = call(capsys, "inspect", *files(study), "--plot", str(tmp_path / "plot.doc"))
     assert (code, said.err.count("\n")) == (2, 1)
     assert ".svg, .png or .pdf" in said.err
 
 
 def test_nothing_shared_is_refused(study, capsys):
-    code, said = call(capsys, *files(study, offset_s="500"))
+    code, said = call(capsys, "inspect", *files(study, offset_s="500"))
     assert code == 2
     assert "nothing overlaps" in said.err
 
@@ -208,20 +208,13 @@ def tables(folder, *lacking):
     return folder / "study.toml"
 
 
-def called(capsys, *args):
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in args])
-    said = capsys.readouterr()
-    return stop.value.code or 0, said.out, said.err
-
-
 def test_tables_are_listed_by_their_names(tmp_path, capsys):
-    code, out, err = called(capsys, "inspect", tables(tmp_path))
-    assert not code, err
-    assert [line.split()[0] for line in out.splitlines() if "table.npy" in line] == ["motion", "pitch"] * 2
-    code, out, err = called(capsys, "run", tmp_path, "--extract-only", "--quiet", "--out", tmp_path / "out")
-    assert not code, err
-    assert [line.split()[1] for line in out.splitlines()[1:5]] == ["motion", "pitch"] * 2
+    code, said = call(capsys, "inspect", tables(tmp_path))
+    assert not code, said.err
+    assert [line.split()[0] for line in said.out.splitlines() if "table.npy" in line] == ["motion", "pitch"] * 2
+    code, said = call(capsys, "run", tmp_path, "--extract-only", "--quiet", "--out", tmp_path / "out")
+    assert not code, said.err
+    assert [line.split()[1] for line in said.out.splitlines()[1:5]] == ["motion", "pitch"] * 2
     kept = json.loads((tmp_path / "out" / "inputs.json").read_text())["streams"]
     seen = giblet.inspect_study(giblet.load_study(tmp_path)).streams
     for rows in (kept, seen):
@@ -229,8 +222,8 @@ def test_tables_are_listed_by_their_names(tmp_path, capsys):
 
 
 def test_a_stimulus_without_a_table_is_refused_with_advice_that_there_is(tmp_path, capsys):
-    code, _, err = called(capsys, "inspect", tables(tmp_path, "run-1 pitch"))
+    code, said = call(capsys, "inspect", tables(tmp_path, "run-1 pitch"))
     assert code == 2
-    assert "'run-1' of 'tables' has no pitch; give it, or take pitch away from the other stimuli" in err
-    assert not called(capsys, "inspect", tables(tmp_path, "run-1 pitch", "run-2 pitch"))[0]
-    assert not called(capsys, "inspect", tables(tmp_path))[0]
+    assert "'run-1' of 'tables' has no pitch; give it, or take pitch away from the other stimuli" in said.err
+    assert not call(capsys, "inspect", tables(tmp_path, "run-1 pitch", "run-2 pitch"))[0]
+    assert not call(capsys, "inspect", tables(tmp_path))[0]
