@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from giblet.alignment import canonical_hrf, convolve_hrf
 from giblet.config import ModelConfig
 from giblet.training.causes import causes_of, film_ridge
@@ -19,17 +20,25 @@ CONFIG = ModelConfig(kernel_s=24.0)
 DELAYS = (-1.0, 0.0, 1.0)
 
 
-def model(applied):
+def model(applied, late_s=None):
+    """People of whom the closed form knows how late they are, or who have none."""
+    encoding = None if late_s is None else SimpleNamespace(get_buffer={"delay_s": torch.tensor(late_s)}.get)
     hemodynamics = SimpleNamespace(tr_s=1.5)
     sizes = {"table": 2, "film": 4}
     return SimpleNamespace(
-        sizes=sizes, applied=applied, subjects=["a"], hemodynamics=hemodynamics, config=CONFIG, slice_time_ref=0.5
+        sizes=sizes,
+        applied=applied,
+        subjects=["a"],
+        hemodynamics=hemodynamics,
+        config=CONFIG,
+        slice_time_ref=0.5,
+        encoding=encoding,
     )
 
 
-def drives(features, into, applied):
+def drives(features, into, applied, late_s=0.0):
     """What the features of both cause in all TRs, [T, S]."""
-    kernels = [canonical_hrf(1.5, 24, slice_time_ref=0.5 - d / 1.5)[:17] for d in DELAYS]
+    kernels = [canonical_hrf(1.5, 24, stretch=(5 + late_s + d) / 5)[:17] for d in DELAYS]
     film = sum(convolve_hrf(features["film"], k) @ w for k, w in zip(kernels, into["film"], strict=True))
     if applied:
         return film + features["table"] @ into["table"][0]
@@ -42,22 +51,23 @@ def trendless(block):
     return SimpleNamespace(into=trend.T.copy(), out=trend)
 
 
-@pytest.mark.parametrize("applied", [["table"], []])
-def test_what_films_cause_is_found_each_under_its_response(world, applied):
+@pytest.mark.parametrize(("applied", "late"), [(["table"], None), ([], None), ([], [0.5, 1.5])])
+def test_what_films_cause_is_found_each_under_its_response(world, applied, late):
+    late_s = np.mean(late or 0.0)
     rng = np.random.default_rng(0)
     features = {n: rng.standard_normal((260, size)) for n, size in model(applied).sizes.items()}
     into = {"film": rng.standard_normal((3, 4, 5)), "table": rng.standard_normal((1 if applied else 3, 2, 5))}
     train = world.trs("train")
     clean = trendless(train)
     world = replace(world, cleaning={(0, len(train)): clean})
-    seen = drives(features, into, applied)[train]
+    seen = drives(features, into, applied, late_s)[train]
     seen -= clean.out @ (clean.into @ seen)
-    found = causes_of(model(applied), [features], [seen], [world], ("train",))
+    found = causes_of(model(applied, late), [features], [seen], [world], ("train",))
     for name, cause in found.items():
         np.testing.assert_allclose(cause.variance, features[name][train].var(0), rtol=1e-6)
         assert len(cause.kernels) == len(cause.into) == len(into[name])
-    guess = drives(features, {n: c.into for n, c in found.items()}, applied)[150:180]
-    known = drives(features, into, applied)[150:180]
+    guess = drives(features, {n: c.into for n, c in found.items()}, applied, late_s)[150:180]
+    known = drives(features, into, applied, late_s)[150:180]
     assert np.square(guess - known).sum() < 0.01 * np.square(known).sum()
 
 

@@ -73,6 +73,8 @@ def test_peaks_are_means_over_people():
     want, found = region_peaks(alike, REGIONS), region_peaks(apart, REGIONS)
     assert found == pytest.approx(want, abs=0.1)
     assert person_delays(apart) == pytest.approx({"sub-0": -0.6, "sub-1": 0.6})
+    later = halves((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), late_s=(0.2, 1.4))
+    assert person_delays(later) == pytest.approx({"sub-0": -0.6, "sub-1": 0.6}), "against each other"
 
 
 def test_net_and_closed_form_say_as_much_as_they_count():
@@ -118,11 +120,11 @@ def test_what_is_under_a_response_already_says_nothing_of_one():
 
 
 def test_fitted_peaks_are_those_of_the_scans(build, world, quick_config):
-    """Two halves of a brain hear the same, one 2 s later than the other."""
+    """Two halves of a brain hear the same; one responds 2 s later than the other, and as much longer."""
     rng = np.random.default_rng(3)
     heard, weights, scans = world.aligned["text"].features.values, rng.standard_normal((6, 20)), {}
     for s in ("a", "b"):
-        early, late = (convolve_hrf(heard, canonical_hrf(1.5, slice_time_ref=0.5 - late_s / 1.5)) for late_s in (-1, 1))
+        early, late = (convolve_hrf(heard, canonical_hrf(1.5, stretch=stretch)) for stretch in (0.8, 1.2))
         y = np.where(EARLY, early @ weights, late @ weights)
         y = y / y[:120].std(0) + 0.5 * rng.standard_normal(y.shape)
         scans[s] = (y * world.scanned[s][:, None]).astype(np.float32)

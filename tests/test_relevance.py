@@ -100,5 +100,5 @@ def test_of_voxels_that_tell_nothing_nothing_is_learned(build, world, quick_conf
     silent = replace(narrow, scans={s: 0 * y for s, y in narrow.scans.items()})
     codes.present[0]["text"][:] = there
     fit = EncodingFit(made, codes, [silent], BOTH)
-    assert all(torch.isfinite(f).all() for f in fit.features)
-    assert bool(fit.features[0].any()) == there
+    assert all(torch.isfinite(f).all() for f in fit.designs.features)
+    assert bool(fit.designs.features[0].any()) == there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,30 +21,39 @@ def canonical_hrf(
     *,
     phase: tuple[float, float] = (0.0, 1.0),
     slice_time_ref: float = 0.5,
+    stretch: float = 1.0,
 ) -> NDArray[np.float64]:
     """How much each lag of stimulus contributes to a BOLD sample, [L]; lag 0 is the sample's own TR.
 
     The stimulus is constant within `phase`, a part of its TR (all of it by default), and BOLD is read `slice_time_ref`
     of a TR after the TR began; tap l integrates the response over that part, l TRs back. The response itself has unit
     area over `length_s` seconds; it is nilearn's (Glover 1999, doi:10.1006/nimg.1998.0419, or SPM's double gamma),
-    oversampled 50 times.
+    oversampled 50 times, and `stretch` times as slow: it peaks so many times later, and is as much wider.
 
     Raises
     ------
     ConfigError
-        If the model is not one of those named.
+        If the model is not one of those named, or the stretch not above 0.
     """
-    from nilearn.glm.first_level import glover_hrf, spm_hrf
-
     if model not in ("glover", "spm"):
         raise ConfigError(f"no HRF {model!r}; choose glover or spm")
-    response = {"glover": glover_hrf, "spm": spm_hrf}[model]
-    fine = np.asarray(response(t_r=tr_s, oversampling=OVERSAMPLING, time_length=length_s, onset=0.0), np.float64)
-    area = np.concatenate([[0.0], np.cumsum(fine / fine.sum())])
-    times = np.linspace(0.0, length_s, len(area))
+    if not 0 < stretch < np.inf:
+        raise ConfigError(f"stretch must be a number above 0, not {stretch}")
+    area = _area(tr_s, length_s, model)
+    times = np.linspace(0.0, length_s * stretch, len(area))
     lag = np.arange(int(np.ceil(length_s / tr_s)) + 1) + slice_time_ref
     after, before = (np.interp((lag - edge) * tr_s, times, area, left=0.0) for edge in phase)
     return np.asarray((after - before) / (phase[1] - phase[0]))
+
+
+@lru_cache(maxsize=64)
+def _area(tr_s: float, length_s: float, model: HRFModel) -> NDArray[np.float64]:
+    """How much of a response has gone by, at evenly spaced times from 0 to its end."""
+    from nilearn.glm.first_level import glover_hrf, spm_hrf
+
+    response = {"glover": glover_hrf, "spm": spm_hrf}[model]
+    fine = np.asarray(response(t_r=tr_s, oversampling=OVERSAMPLING, time_length=length_s, onset=0.0), np.float64)
+    return np.concatenate([[0.0], np.cumsum(fine / fine.sum())])
 
 
 def convolve_hrf(x: NDArray[np.floating], hrf: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -99,12 +99,13 @@ def way_counts(model: Model) -> dict[str, float]:
 def person_delays(model: Model) -> dict[str, float]:
     """How much later than the average person each one's response comes, in seconds; {} where that is not known.
 
-    As the closed form finds it where people share voxels, else as nets learned it.
+    As the closed form finds it, where there is one that counts, else as nets learned it.
     """
     members = members_of(model)
     found = members[0].encoding
     if found is not None and found.get_buffer("counts")[1] and found.get_buffer("delay_s").any():
-        return dict(zip(model.subjects, found.get_buffer("delay_s").tolist(), strict=True))
+        delay_s = found.get_buffer("delay_s")
+        return dict(zip(model.subjects, (delay_s - delay_s.mean()).tolist(), strict=True))
     if any(m.delays is None for m in members):
         return {}
     known = [m.delays for m in members if m.delays is not None]

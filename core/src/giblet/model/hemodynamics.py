@@ -16,6 +16,9 @@ BASIS_STEP_S = 1.5
 """Spacing of the delays that the kernels of one latent unit start from: BOLD delays differ between regions and people
 by one to two seconds (Handwerker et al. 2004, doi:10.1016/j.neuroimage.2003.11.029)."""
 
+PEAK_S, EARLIEST_S = 5.0, 1.0
+"""When the canonical response peaks, and the earliest that a response may."""
+
 
 def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Tensor:
     """The kernels that training starts from, [D * K, L]; tap l weighs the latent l TRs before the BOLD sample."""
@@ -30,11 +33,17 @@ def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Te
 
 
 def response(config: ModelConfig, tr_s: float, slice_time_ref: float, delay_s: float) -> Tensor:
-    """The canonical response as a kernel [L], so much later than it is; where it is fixed to none or a shift, that."""
+    """The canonical response as a kernel [L] that peaks so much later, and is as much wider.
+
+    It is stretched, not moved: on the scans of people who heard a story that predicted more (docs, method). Where it is
+    fixed to none or a shift, it is that.
+    """
     taps = int(np.ceil(config.kernel_s / tr_s)) + 1
-    kind = config.hemodynamics if config.hemodynamics in ("none", "shift") else "canonical"
-    fixed = config.model_copy(update={"hemodynamics": kind, "substeps": 1})
-    return torch.tensor(_kernel(fixed, tr_s, slice_time_ref, taps, 0, delay_s), dtype=torch.float32)
+    if config.hemodynamics in ("none", "shift"):
+        return torch.tensor(_kernel(config, tr_s, slice_time_ref, taps, 0, 0.0), dtype=torch.float32)
+    stretch = max(PEAK_S + delay_s, EARLIEST_S) / PEAK_S
+    hrf = canonical_hrf(tr_s, config.kernel_s, slice_time_ref=slice_time_ref, stretch=stretch)
+    return torch.tensor(hrf[:taps], dtype=torch.float32)
 
 
 @lru_cache(maxsize=64)

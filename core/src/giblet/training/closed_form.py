@@ -67,7 +67,10 @@ def _errors(fit: EncodingFit) -> Real:
     errors = np.zeros(len(OWN))
     for group in fit.groups:
         for k, weights_of in fit.weights(group, group.some) if len(group.people) > 1 else ():
-            judged = [(fit.design(i, k)[trs].reshape(len(trs), -1), y[trs][:, group.some]) for i, trs, y in fit.held(k)]
+            judged = [
+                (fit.designs.in_run(i, k)[trs].reshape(len(trs), -1), y[trs][:, group.some])
+                for i, trs, y in fit.designs.measured(k, "validation")
+            ]
             for j, own in enumerate(OWN):
                 weights = weights_of(own)
                 errors[j] += sum(np.square(design @ weights - y, dtype=np.float64).sum() for design, y in judged)
@@ -80,9 +83,9 @@ def _counts(fit: EncodingFit, predicted: Scans) -> tuple[float, float]:
     What says nothing counts nothing; the net counts all where the closed form says nothing, or nothing was measured.
     """
     found: dict[tuple[int, int], NDArray[np.float64]] = {}
-    for k, subject in enumerate(fit.subjects):
-        for run, trs, y in fit.held(k):
-            design = torch.from_numpy(fit.design(run, k)[trs]).flatten(1)
+    for k, subject in enumerate(fit.designs.subjects):
+        for run, trs, y in fit.designs.measured(k, "validation"):
+            design = torch.from_numpy(fit.designs.in_run(run, k)[trs]).flatten(1)
             closed = fit.encoding(placed(design, fit.encoding), k).cpu()
             net = torch.from_numpy(predicted[run][subject][trs])
             stretches = (trs * fit.encoding.tr_s // STRETCH_S).astype(int)

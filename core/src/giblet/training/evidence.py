@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from giblet.model.encoding import DELAYS_S, FEATURES
 from giblet.training.small_matrices import one_thread
 from giblet.types import Int
 
@@ -134,6 +135,12 @@ def shares(modalities: int) -> Iterator[Real]:
     parts = 4 if modalities <= 3 else 2
     for places in itertools.combinations_with_replacement(range(modalities), parts):
         yield np.bincount(places, minlength=modalities) / parts
+
+
+def candidates(divisions: Iterable[Real]) -> list[Candidate]:
+    """Priors that divide their variance so among modalities, at each delay."""
+    weights = [np.repeat(division, FEATURES) for division in divisions]
+    return [Candidate(delay, weight) for delay in range(len(DELAYS_S)) for weight in weights]
 
 
 def turn(candidate: Candidate, design: Design) -> Turned:

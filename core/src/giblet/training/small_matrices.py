@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from giblet.types import Int
 
@@ -19,7 +20,13 @@ FAINT = 1e-6
 
 def one_thread() -> AbstractContextManager[object]:
     """For small matrices: on a busy machine, several threads wait for each other a hundred times as long."""
-    return threadpool_limits(limits=1, user_api="blas")
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> ThreadpoolController:
+    """NumPy's and what else is loaded: to look for them each time takes longer than the algebra."""
+    return ThreadpoolController()
 
 
 def evenly(n: int, most: int) -> Int:
