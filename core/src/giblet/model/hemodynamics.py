@@ -35,8 +35,8 @@ def prior_kernels(config: ModelConfig, tr_s: float, slice_time_ref: float) -> Te
 def response(config: ModelConfig, tr_s: float, slice_time_ref: float, delay_s: float) -> Tensor:
     """The canonical response as a kernel [L] that peaks so much later, and is as much wider.
 
-    It is stretched, not moved: on the scans of people who heard a story that predicted more (docs, method). Where it is
-    fixed to none or a shift, it is that.
+    It is stretched, not moved: on the scans of people who heard a story that predicted more (docs/explanation/
+    method.md). Where it is fixed to none or a shift, it is that.
     """
     taps = int(np.ceil(config.kernel_s / tr_s)) + 1
     if config.hemodynamics in ("none", "shift"):

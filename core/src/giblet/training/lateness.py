@@ -41,9 +41,11 @@ def find_delays(designs: Designs, people: Sequence[int], correlation: float, mos
             return
         middle = float(delay_s[list(people)].mean())
         beside = np.array([DELAYS_S[c.delay] for c in prior.candidates]) @ share.sum(1)
-        own = [_own(designs, k, voxels[telling], weights[:, telling], middle) for k in people]
         later = np.average(beside[telling], weights=explained[telling]) if many else 0.0
-        late = middle + later + _against_each_other(np.array(own))
+        late = np.full(len(people), middle + later)
+        if len(people) > 1:
+            own = [_own(designs, k, voxels[telling], weights[:, telling], middle) for k in people]
+            late += _against_each_other(np.array(own))
         delay_s[list(people)] = torch.from_numpy(late).to(delay_s)
 
 
