@@ -28,7 +28,8 @@ def canonical_hrf(
     The stimulus is constant within `phase`, a part of its TR (all of it by default), and BOLD is read `slice_time_ref`
     of a TR after the TR began; tap l integrates the response over that part, l TRs back. The response itself has unit
     area over `length_s` seconds; it is nilearn's (Glover 1999, doi:10.1006/nimg.1998.0419, or SPM's double gamma),
-    oversampled 50 times, and `stretch` times as slow: it peaks so many times later, and is as much wider.
+    oversampled 50 times, and `stretch` times as slow: it peaks so many times later, and is as much wider. What of it is
+    later than `length_s` then is cut off.
 
     Raises
     ------
@@ -53,7 +54,9 @@ def _area(tr_s: float, length_s: float, model: HRFModel) -> NDArray[np.float64]:
 
     response = {"glover": glover_hrf, "spm": spm_hrf}[model]
     fine = np.asarray(response(t_r=tr_s, oversampling=OVERSAMPLING, time_length=length_s, onset=0.0), np.float64)
-    return np.concatenate([[0.0], np.cumsum(fine / fine.sum())])
+    area = np.concatenate([[0.0], np.cumsum(fine / fine.sum())])
+    area.flags.writeable = False
+    return area
 
 
 def convolve_hrf(x: NDArray[np.floating], hrf: NDArray[np.floating]) -> NDArray[np.float64]:

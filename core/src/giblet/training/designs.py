@@ -18,6 +18,9 @@ from giblet.training.likeness import likened
 from giblet.training.small_matrices import MOST_TRS, evenly
 from giblet.types import Int
 
+MOST_VOXELS = 4096
+"""So many voxels are looked at at once; and so many, evenly spaced, say how common a prior is."""
+
 
 class Designs:
     """Everybody's scans, and what their weights meet: features under the response, as late as a person is.
@@ -46,6 +49,10 @@ class Designs:
         """How many voxels a person has."""
         return int(self.encoding.get_buffer(f"voxels_{person}").shape[1])
 
+    def some_voxels(self, person: int) -> Int:
+        """Voxels that stand for all of a person's: all, or `MOST_VOXELS`, evenly spaced."""
+        return evenly(self.voxels(person), MOST_VOXELS)
+
     def of(self, people: Sequence[int], correlation: float) -> Design:
         """The design of the mean scan of some people."""
         return Design.of(self._rows(people), correlation, len(DELAYS_S) * self.encoding.width)
@@ -57,7 +64,7 @@ class Designs:
         rows = cleaned(rows, self.timelines[run], self.subjects[person])
         return rows.cpu().numpy().reshape(len(rows), len(DELAYS_S), -1)
 
-    def some(self, person: int) -> Single:
+    def some_rows(self, person: int) -> Single:
         """What a person's weights meet at some TRs of all blocks, evenly spaced, [n, R Q]."""
         places = [(i, tr) for i, t in enumerate(self.timelines) for tr in t.trs(*self.labels).tolist()]
         kept = evenly(len(places), MOST_TRS)

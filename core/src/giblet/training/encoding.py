@@ -13,15 +13,13 @@ from giblet.data.split import Label
 from giblet.model import Autoencoder, Codes
 from giblet.model.encoding import DELAYS_S, FEATURES, Likeness
 from giblet.training import relevance
-from giblet.training.designs import Designs
+from giblet.training.designs import MOST_VOXELS, Designs
 from giblet.training.evidence import SCALES, Design, Prior, Single, Turned, autocorrelation, candidates, shares
-from giblet.training.lateness import find_delays
+from giblet.training.lateness import find_all_delays
 from giblet.training.likeness import WIDTH, fit_likeness
 from giblet.training.small_matrices import evenly
 from giblet.types import Int
 
-MOST_VOXELS = 4096
-"""So many voxels are looked at at once; and so many, evenly spaced, say how common a prior is."""
 Weights = Callable[[float], Single]
 """By how much is a person's own: weights of some voxels, [R Q, V]."""
 
@@ -64,12 +62,12 @@ class EncodingFit:
         self.encoding.get_buffer("delay_s").zero_()
         everybody = range(len(model.subjects))
         together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
-        voxels = [self.encoding.get_buffer(f"voxels_{people[0]}").shape[1] for people in together]
-        learned = relevance.told(sum(voxels))
-        width = relevance.WIDTH if learned else WIDTH
-        fit_likeness(self.encoding.likeness, codes, timelines, labels, width)
+        learned = relevance.told(sum(self.encoding.get_buffer(f"voxels_{people[0]}").shape[1] for people in together))
+        fit_likeness(self.encoding.likeness, codes, timelines, labels, relevance.WIDTH if learned else WIDTH)
         self.designs = Designs(model, codes, timelines, labels)
-        self.groups = [self._group(people, learned > 0) for people in together]
+        noise = [autocorrelation(self.designs.scans(p, self.designs.some_voxels(p[0]))) for p in together]
+        find_all_delays(self.designs, together, noise)
+        self.groups = [self._fitted(p, correlation) for p, correlation in zip(together, noise, strict=True)]
         for _ in range(relevance.ROUNDS if learned else 0):
             self._turn(learned)
             self.groups = [self._fitted(g.people, g.design.correlation) for g in self.groups]
@@ -104,18 +102,11 @@ class EncodingFit:
             relevance.turn_to(like, relevance.square_root(together, learned), mine)
         designs.renew()
 
-    def _group(self, people: Sequence[int], many: bool) -> Group:
-        """What the mean scan of some people says, once it is known how late each of them is."""
-        some = evenly(self.designs.voxels(people[0]), MOST_VOXELS)
-        correlation = autocorrelation(self.designs.scans(people, some))
-        find_delays(self.designs, people, correlation, MOST_VOXELS, many)
-        return self._fitted(people, correlation)
-
     def _fitted(self, people: Sequence[int], correlation: float) -> Group:
-        """The same, of people of whom it is known."""
+        """What the mean scan of some people says."""
         voxels, design = self.designs.voxels(people[0]), self.designs.of(people, correlation)
         every = candidates(shares(len(self.encoding.likeness)))
-        prior = Prior.of(every, design, design.sums(evenly(voxels, MOST_VOXELS)))
+        prior = Prior.of(every, design, design.sums(self.designs.some_voxels(people[0])))
         return Group(people, voxels, design, prior, prior.turned(design))
 
     def _own(self, person: int, group: Group) -> tuple[Design, Sequence[Turned]]:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from giblet.model.encoding import DELAYS_S
+from giblet.model.hemodynamics import EARLIEST_S, PEAK_S
 from giblet.training.designs import Designs
 from giblet.training.evidence import Prior, Real, Single, candidates
-from giblet.training.small_matrices import FAINT, evenly
+from giblet.training.relevance import told
+from giblet.training.small_matrices import FAINT
 from giblet.types import Int
 
 LATE_S = np.arange(-2.5, 2.51, 0.5)
@@ -19,15 +21,33 @@ ROUNDS, TELLING = 2, 512
 """So often delays are found, from so many voxels: those of which most is known."""
 
 
-def find_delays(designs: Designs, people: Sequence[int], correlation: float, most: int, many: bool) -> None:
-    """Learn how late some people are, who share voxels, from so many of these at most.
+def find_all_delays(designs: Designs, together: Sequence[Sequence[int]], noise: Sequence[float]) -> None:
+    """Learn how late everybody is, from each group of people who share voxels, and how their noise is correlated.
 
-    Where voxels are `many`, all together are as late as these are, on average, each counting as much as is known of it;
-    else they are not late. A person is as late against the others as where the common prediction leaves least of their
-    scan.
+    People of whom nothing is known are as late as the others are on average.
     """
-    voxels, delay_s = evenly(designs.voxels(people[0]), most), designs.encoding.get_buffer("delay_s")
-    for _ in range(ROUNDS if many or len(people) > 1 else 0):
+    delay_s = designs.encoding.get_buffer("delay_s")
+    known: list[int] = []
+    for people, correlation in zip(together, noise, strict=True):
+        if _find_delays(designs, people, correlation):
+            known += people
+    if known:
+        unknown = [k for people in together for k in people if k not in known]
+        delay_s[unknown] = delay_s[known].mean()
+
+
+def _find_delays(designs: Designs, people: Sequence[int], correlation: float) -> bool:
+    """Of people who share voxels; false where these do not tell.
+
+    Where there are more voxels than features, all together are as late as these are, on average, each counting as much
+    as is known of it; else they are not late. A person is as late against the others as where the common prediction
+    leaves least of their scan.
+    """
+    many = told(designs.voxels(people[0])) > 0
+    if not many and len(people) == 1:
+        return False
+    voxels, delay_s = designs.some_voxels(people[0]), designs.encoding.get_buffer("delay_s")
+    for _ in range(ROUNDS):
         design = designs.of(people, correlation)
         sums = design.sums(voxels)
         modalities = len(designs.encoding.likeness)
@@ -38,7 +58,7 @@ def find_delays(designs: Designs, people: Sequence[int], correlation: float, mos
         explained = (weights * sums.xy).sum(0) / np.maximum(sums.yy, np.finfo(float).tiny)
         telling = np.argsort(explained)[-TELLING:]
         if not explained[telling].any():
-            return
+            return False
         middle = float(delay_s[list(people)].mean())
         beside = np.array([DELAYS_S[c.delay] for c in prior.candidates]) @ share.sum(1)
         later = np.average(beside[telling], weights=explained[telling]) if many else 0.0
@@ -46,7 +66,8 @@ def find_delays(designs: Designs, people: Sequence[int], correlation: float, mos
         if len(people) > 1:
             own = [_own(designs, k, voxels[telling], weights[:, telling], middle) for k in people]
             late += _against_each_other(np.array(own))
-        delay_s[list(people)] = torch.from_numpy(late).to(delay_s)
+        delay_s[list(people)] = torch.from_numpy(late.clip(EARLIEST_S - PEAK_S - min(DELAYS_S))).to(delay_s)
+    return True
 
 
 def _against_each_other(late: Real) -> Real:

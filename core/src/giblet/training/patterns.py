@@ -17,7 +17,7 @@ def put_patterns(fit: EncodingFit, own: float, progress: Progress) -> None:
     Weights of some voxels say which components those are; then all are made, some at a time.
     """
     encoding = fit.encoding
-    designs = [fit.designs.some(k) for k in range(len(fit.designs.subjects))]
+    designs = [fit.designs.some_rows(k) for k in range(len(fit.designs.subjects))]
     alike = np.zeros((len(designs[0]),) * 2)
     for group in fit.groups:
         for k, weights_of in fit.weights(group, group.some):
