@@ -22,7 +22,7 @@ DELAYS = (-1.0, 0.0, 1.0)
 
 def model(applied, late_s=None):
     """People of whom the closed form knows how late they are, or who have none."""
-    encoding = None if late_s is None else SimpleNamespace(get_buffer={"delay_s": torch.tensor(late_s)}.get)
+    encoding = None if late_s is None else SimpleNamespace(get_buffer={"late_s": torch.tensor(late_s)}.get)
     hemodynamics = SimpleNamespace(tr_s=1.5)
     sizes = {"table": 2, "film": 4}
     return SimpleNamespace(

@@ -67,7 +67,7 @@ def test_features_are_scikit_learns_kernel_components(model, world):
 def test_a_design_holds_features_under_the_response_at_each_delay_and_applied_ones_as_they_are():
     encoding = Encoding(ModelConfig(kernel_s=24), 1.5, 0.5, {"table": 2, "text": 3}, ["table"], [4, 4])
     features = torch.randn(1, 70, encoding.width)
-    encoding.put("delay_s", torch.tensor([0.0, 0.75]))
+    encoding.put("late_s", torch.tensor([0.0, 0.75]))
     rows = encoding.late(features, 1)[0].reshape(70, len(DELAYS_S), -1).numpy()
     for r, delay in enumerate(DELAYS_S):
         taps = canonical_hrf(1.5, 24, stretch=(5 + delay + 0.75) / 5)[:17]
@@ -372,7 +372,7 @@ def test_person_by_person_where_voxels_are_not_shared(model, world):
     assert [group.people for group in fit.groups] == [[0], [1]]
     ((_, weights_of),) = fit.weights(fit.groups[0], np.arange(20))
     np.testing.assert_array_equal(weights_of(0.0), weights_of(0.8))
-    assert not made.encoding.get_buffer("delay_s").any()
+    assert not made.encoding.get_buffer("late_s").any()
 
 
 @pytest.mark.parametrize("changes", [*({"hemodynamics": h} for h in ("fir", "none", "shift")), {"closed_form": False}])

@@ -45,7 +45,7 @@ def halves(early, late, *, tr_s=1.5, counts=(0.0, 1.0), late_s=(0.0,), applied=(
         voxels = torch.zeros(RANK, 20)
         voxels[0, EARLY], voxels[1, ~EARLY] = -0.1, 3.0
         encoding.put(f"voxels_{k}", voxels)
-    encoding.put("delay_s", torch.tensor(late_s))
+    encoding.put("late_s", torch.tensor(late_s))
     encoding.put("counts", torch.tensor(counts))
     return model
 

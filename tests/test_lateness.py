@@ -42,11 +42,11 @@ def fitted(build, world, quick_config):
         made.heads.shared = made.heads.own[0] if shared else None
         made.eval()
         made.encode([voxels] * 2, codes.plain_sizes)
-        made.encoding.get_buffer("delay_s").fill_(begun)
+        made.encoding.get_buffer("late_s").fill_(begun)
         fit_encoding(made, codes, [mine], BOTH, Choice(0.2, 0.0, 1.0))
         (predicted,) = predict_scans(made, codes, [mine])
         r = [np.corrcoef(predicted["a"][TEST, v], scans["a"][TEST, v])[0, 1] for v in np.flatnonzero(hears)]
-        return made.encoding.get_buffer("delay_s").tolist(), np.mean(r)
+        return made.encoding.get_buffer("late_s").tolist(), np.mean(r)
 
     return fitted
 

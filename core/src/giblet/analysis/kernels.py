@@ -40,7 +40,7 @@ def closed_kernels(encoding: Encoding, person: int) -> Real:
     basis = encoding.get_buffer("basis").double().reshape(len(DELAYS_S), encoding.width, -1)[:, : encoding.delayed]
     patterns = encoding.get_buffer(f"voxels_{person}").double()
     shares = (patterns * (basis.mT @ basis.sum(0) @ patterns)).sum(1)
-    responses = encoding.responses(float(encoding.get_buffer("delay_s")[person]))
+    responses = encoding.responses(float(encoding.get_buffer("late_s")[person]))
     return (shares.T @ responses.double()).numpy()
 
 
@@ -103,9 +103,9 @@ def person_delays(model: Model) -> dict[str, float]:
     """
     members = members_of(model)
     found = members[0].encoding
-    if found is not None and found.get_buffer("counts")[1] and found.get_buffer("delay_s").any():
-        delay_s = found.get_buffer("delay_s")
-        return dict(zip(model.subjects, (delay_s - delay_s.mean()).tolist(), strict=True))
+    if found is not None and found.get_buffer("counts")[1] and found.get_buffer("late_s").any():
+        late_s = found.get_buffer("late_s")
+        return dict(zip(model.subjects, (late_s - late_s.mean()).tolist(), strict=True))
     if any(m.delays is None for m in members):
         return {}
     known = [m.delays for m in members if m.delays is not None]

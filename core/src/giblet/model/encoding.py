@@ -68,7 +68,7 @@ class Encoding(nn.Module):
 
     Of a modality it reads what the net does and, behind that, its plain features, P in all. Q features are those of all
     modalities side by side; a design holds them under the canonical response at R delays from the person's own,
-    `delay_s` [people]; modalities in `applied` are under a response already. Scans are made of M patterns, `basis`
+    `late_s` [people]; modalities in `applied` are under a response already. Scans are made of M patterns, `basis`
     [R Q, M], of which each person has voxels [M, V]. `counts` [2] is how much the net's scan and this one count. Before
     `giblet.training.closed_form` has fitted it, scans are 0 and both count 1.
     """
@@ -87,7 +87,7 @@ class Encoding(nn.Module):
         names = sorted(sizes, key=lambda name: name in applied)
         self.delayed = FEATURES * sum(name not in applied for name in names)
         self.likeness = Likenesses({name: sizes[name] for name in names})
-        self.register_buffer("delay_s", torch.zeros(len(voxels)))
+        self.register_buffer("late_s", torch.zeros(len(voxels)))
         self.register_buffer("counts", torch.ones(2))
         self.register_buffer("basis", torch.zeros(len(DELAYS_S) * self.width, RANK))
         for person, n in enumerate(voxels):
@@ -104,7 +104,7 @@ class Encoding(nn.Module):
 
     def late(self, features: Tensor, person: int) -> Tensor:
         """Features of whole runs [B, T, Q] as a person's voxels respond to them, [B, T, R Q], delay by delay."""
-        late = self.get_buffer("delay_s")[person]
+        late = self.get_buffer("late_s")[person]
         return self.delay(features, 0.0 if late.is_meta else float(late))  # on the meta device there are no values
 
     def responses(self, late_s: float) -> Tensor:

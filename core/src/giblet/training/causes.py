@@ -43,7 +43,7 @@ def causes_of(
 ) -> dict[str, Cause]:
     """How scores of predicted scans `seen` [n, S] of each run follow from what its TRs are like."""
     tr_s = model.hemodynamics.tr_s
-    middle = float(model.encoding.get_buffer("delay_s").mean()) if model.encoding is not None else 0.0
+    middle = float(model.encoding.get_buffer("late_s").mean()) if model.encoding is not None else 0.0
     late = [response(model.config, tr_s, model.slice_time_ref, middle + d).double().numpy() for d in DELAYS_S]
     kernels = {name: np.eye(1) if name in model.applied else np.stack(late) for name in model.sizes}
     places = [(i, t.trs(*labels)) for i, t in enumerate(timelines)]

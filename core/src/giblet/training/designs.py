@@ -59,7 +59,7 @@ class Designs:
 
     def in_run(self, run: int, person: int, late_s: float | None = None) -> Single:
         """What a person's weights meet in a run, rid of what cleaning took out of their scan, [T, R, Q]."""
-        late_s = float(self.encoding.get_buffer("delay_s")[person]) if late_s is None else late_s
+        late_s = float(self.encoding.get_buffer("late_s")[person]) if late_s is None else late_s
         rows = self.encoding.delay(self.features[run][None], late_s)[0]
         rows = cleaned(rows, self.timelines[run], self.subjects[person])
         return rows.cpu().numpy().reshape(len(rows), len(DELAYS_S), -1)

@@ -59,7 +59,7 @@ class EncodingFit:
     ) -> None:
         assert model.encoding is not None
         self.encoding = model.encoding
-        self.encoding.get_buffer("delay_s").zero_()
+        self.encoding.get_buffer("late_s").zero_()
         everybody = range(len(model.subjects))
         together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
         learned = relevance.told(sum(self.encoding.get_buffer(f"voxels_{people[0]}").shape[1] for people in together))

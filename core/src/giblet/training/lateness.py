@@ -26,14 +26,14 @@ def find_all_delays(designs: Designs, together: Sequence[Sequence[int]], noise: 
 
     People of whom nothing is known are as late as the others are on average.
     """
-    delay_s = designs.encoding.get_buffer("delay_s")
+    late_s = designs.encoding.get_buffer("late_s")
     known: list[int] = []
     for people, correlation in zip(together, noise, strict=True):
         if _find_delays(designs, people, correlation):
             known += people
     if known:
         unknown = [k for people in together for k in people if k not in known]
-        delay_s[unknown] = delay_s[known].mean()
+        late_s[unknown] = late_s[known].mean()
 
 
 def _find_delays(designs: Designs, people: Sequence[int], correlation: float) -> bool:
@@ -46,7 +46,7 @@ def _find_delays(designs: Designs, people: Sequence[int], correlation: float) ->
     many = told(designs.voxels(people[0])) > 0
     if not many and len(people) == 1:
         return False
-    voxels, delay_s = designs.some_voxels(people[0]), designs.encoding.get_buffer("delay_s")
+    voxels, late_s = designs.some_voxels(people[0]), designs.encoding.get_buffer("late_s")
     for _ in range(ROUNDS):
         design = designs.of(people, correlation)
         sums = design.sums(voxels)
@@ -59,14 +59,14 @@ def _find_delays(designs: Designs, people: Sequence[int], correlation: float) ->
         telling = np.argsort(explained)[-TELLING:]
         if not explained[telling].any():
             return False
-        middle = float(delay_s[list(people)].mean())
+        middle = float(late_s[list(people)].mean())
         beside = np.array([DELAYS_S[c.delay] for c in prior.candidates]) @ share.sum(1)
         later = np.average(beside[telling], weights=explained[telling]) if many else 0.0
         late = np.full(len(people), middle + later)
         if len(people) > 1:
             own = [_own(designs, k, voxels[telling], weights[:, telling], middle) for k in people]
             late += _against_each_other(np.array(own))
-        delay_s[list(people)] = torch.from_numpy(late.clip(EARLIEST_S - PEAK_S - min(DELAYS_S))).to(delay_s)
+        late_s[list(people)] = torch.from_numpy(late.clip(EARLIEST_S - PEAK_S - min(DELAYS_S))).to(late_s)
     return True
 
 
