@@ -20,6 +20,7 @@ from giblet.training.front_ends import training_parts
 from giblet.types import Features, TRGrid
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 BLOCKS = [slice(10, 110), slice(150, 270)]
 
@@ -50,7 +51,7 @@ def test_the_film_finds_itself():
     film = noise(0, 300, 6)
     found = identify(film, film, BLOCKS, tr_s=1.5)
     assert (found.top1, found.top5, found.two_way) == (1, 1, 1)
-    assert found.top1_interval == (1, 1)
+    assert found.top1_interval == (pytest.approx(0.05 ** (1 / 36)), 1), "36 of 36, not certainty"
     assert found.p == pytest.approx(1 / 1001)
     assert found.chance_top1 == pytest.approx(1 / found.set_size, rel=0.2)
     assert found.n_clips == 36
@@ -265,3 +266,11 @@ def test_a_code_of_many_columns_does_not_drown_plain_features(world, quick_confi
     alone = identify(read.numpy() * weights, targets[block.trs] * weights, [slice(0, len(read))], 1.5)
     assert (found["two_way"], found["top1"], found["top5"]) == (alone.two_way, alone.top1, alone.top5)
     assert found["two_way"] > 0.8
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.booleans())
+def test_where_all_clips_are_told_or_none_the_interval_is_the_exact_one(clips, people, told):
+    low, high = bootstrap_interval(np.full((people, clips), float(told)))
+    known = binomtest(clips * told, clips).proportion_ci(0.9, method="exact")
+    assert (low, high) == pytest.approx((known.low, known.high))
+    assert bootstrap_interval(np.r_[np.full((people, clips), float(told)), np.full((1, clips), np.nan)]) == (low, high)

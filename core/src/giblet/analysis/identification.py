@@ -200,11 +200,16 @@ def _score(decoded: Float, there: Mask, target: Float, clips: Sequence[slice], l
 
 
 def bootstrap_interval(per_clip: Real, level: float = 0.9, block: int = 4, n: int = 2000, seed: int = 0) -> Interval:
-    """Interval of the mean of per_clip [S, n] by resampling people and blocks of neighbouring clips together.
+    """Interval of the mean of per_clip [S, n], scores of 0 to 1, by resampling people and blocks of clips together.
 
     What is NaN was not measured, and means are without it. Circular block bootstrap (Politis & Romano 1992); a block of
-    4 clips of 9 s spans the hemodynamic response.
+    4 clips of 9 s spans the hemodynamic response. Where all are 0, or all are 1, there is nothing to resample: then it
+    is the exact interval of as many clips (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
     """
+    known, tail = per_clip[~np.isnan(per_clip)], (1 - level) / 2
+    if known.size and (known == known.flat[0]).all() and known.flat[0] in (0, 1):
+        bound = tail ** (1 / int((~np.isnan(per_clip)).any(0).sum()))
+        return (bound, 1.0) if known.flat[0] else (0.0, 1 - bound)
     rng = np.random.default_rng(seed)
     people, clips = per_clip.shape
     size = min(block, clips)
@@ -212,5 +217,5 @@ def bootstrap_interval(per_clip: Real, level: float = 0.9, block: int = 4, n: in
     index = ((starts[:, :, None] + np.arange(size)) % clips).reshape(n, -1)[:, :clips]
     who = rng.integers(0, people, (n, people))
     means = np.array([mean_known(per_clip[w][:, i]) for w, i in zip(who, index, strict=True)])
-    low, high = np.quantile(means[~np.isnan(means)], [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means[~np.isnan(means)], [tail, 1 - tail])
     return float(low), float(high)

@@ -109,8 +109,10 @@ def load_weights(model: Model, nets: list[ModalityNets], weights: Weights, facts
                 module.load_state_dict(_below(f"nets.{n.name}.{part}.", weights))
                 module.eval()
     except RuntimeError as error:
-        line = str(error).splitlines()[0]
-        raise PluginError(f"the run's weights do not fit what is installed ({line}); pip install {whose}") from None
+        why = " ".join(str(error).split())
+        raise PluginError(
+            f"the run's weights do not fit what is installed ({why:.200}); make the run again, or pip install {whose}"
+        ) from None
     model.eval()
 
 
