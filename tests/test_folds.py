@@ -191,7 +191,7 @@ def test_folds_that_somebody_missed_are_means_of_those_who_were_there():
 
 def fold(k, r, ridges, p=0.001, pieces=4):
     fmri = {"r": r, "p": p, "null_kind": "circular shift", "subjects": {"a": {"r": r}, f"only-{k}": {"r": 1.0}}}
-    fmri["interval_pieces"] = pieces
+    fmri |= {"interval_pieces": pieces, "lag_s": 10.0 * k, "lag_flag": False}
     fmri |= dict(zip(RIDGES[:4], ridges, strict=True))
     found = {"two_way": r, "n_clips": 10, "p": p, "interval": [0, 1], "people": {"n": 2}}
     return {
@@ -226,6 +226,7 @@ def test_folds_are_pooled():
         "two_way": 0.4, "n_clips": 20, "p": None, "interval": None, "top1_interval": None,
     }  # fmt: skip
     assert pooled["warnings"] == ["fold 1: careful", "fold 2: careful"]
+    assert not {"lag_s", "lag_flag"} & pooled["fmri"].keys(), "the mean of two best shifts is no shift"
 
 
 def test_the_null_of_folds_is_of_their_mean():

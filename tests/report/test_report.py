@@ -254,6 +254,26 @@ def test_one_person_is_no_mean_over_people(numbers_only: Path) -> None:
     assert "mean over the voxels of one person" in words
 
 
+@pytest.mark.parametrize(
+    ("lag_s", "flag", "said"),
+    [
+        (0.4, False, "fits best: 0.400 s (as expected)"),
+        (-3.4, False, "(as expected)"),
+        (-30.0, False, "cannot be told: no shift stands out from chance, though one of \N{MINUS SIGN}30.0 s fits best"),
+        (-30.0, True, "\N{MINUS SIGN}30.0 s (flagged: check --offset"),
+    ],
+)
+def test_a_shift_is_as_expected_only_where_it_is_none(numbers_only: Path, lag_s: float, flag: bool, said: str) -> None:
+    words = said_of_scans(numbers_only, lag_s=lag_s, lag_flag=flag)
+    assert said in words
+    assert ("as expected" in words) == ("as expected" in said)
+
+
+def test_folds_together_have_no_shift(numbers_only: Path) -> None:
+    """Even where an older giblet wrote one."""
+    assert "Shift" not in said_of_scans(numbers_only, lag_s=-8.1, lag_flag=None)
+
+
 def test_whiskers_are_said_where_there_are_some(numbers_only: Path) -> None:
     def caption() -> str:
         section = decoding.render(RunFolder.read(numbers_only))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from giblet.errors import ConfigError
 
 OVERSAMPLING = 50
+HRF_SLACK_S = 2.0  # people's responses peak this much earlier or later than the canonical one
 HRFModel = Literal["glover", "spm"]
 
 

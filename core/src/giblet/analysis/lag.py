@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from giblet.alignment.hrf import HRF_SLACK_S
 from giblet.analysis.baselines import blocked_folds, reduced
 from giblet.analysis.scores import Real
 from giblet.analysis.solvers import Fold
@@ -16,7 +17,6 @@ from giblet.types import Float, Int
 
 Resolution = tuple[Int, Int, Float]
 
-HRF_SLACK_S = 2.0  # people's responses peak this much earlier or later than the canonical one
 MIN_Z = 3.0
 FEATURE_COMPONENTS = 30
 SCAN_COMPONENTS = 20

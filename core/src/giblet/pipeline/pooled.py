@@ -17,9 +17,9 @@ from giblet.pipeline.verdict import FEWEST_PIECES, RIDGES, SIGNIFICANT, beside_r
 
 SURROGATES = 1000
 OF_ONE_FOLD = frozenset(
-    {"p", "p_corrected", "null_p95", "significant", "lag_flag", "interval", "gain", "gain_interval"}
+    {"p", "p_corrected", "null_p95", "significant", "lag_s", "lag_flag", "interval", "gain", "gain_interval"}
 )
-"""Figures that have no mean: tests and intervals are made anew from the draws of all folds."""
+"""Figures that have no mean: tests and intervals are made anew from the draws of all folds; lags are of one fold."""
 
 
 def pool(every: Sequence[Mapping[str, Any]], draws: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from giblet.alignment.hrf import HRF_SLACK_S
 from giblet.report import legend
 from giblet.report.brain import RIDGES, WEIGHTS, best_ridge, mosaic, parcels, rows_of
 from giblet.report.figures import grouped, save_png, svg
@@ -31,7 +32,8 @@ def render(run: RunFolder) -> Section | None:
         _brain(run),
         _regions(fmri),
         _subjects(fmri),
-        _timing(fmri),
+        _peaks(fmri),
+        _lag(run),
         _truth(run.metrics.get("truth") or {}),
     ]
     return Section("fmri", "Predicted scans", html(parts)) if any(parts) else None
@@ -125,18 +127,24 @@ def _by(caption: str, what: str, fmri: Mapping[str, Any], rows: Mapping[str, Map
     )
 
 
-def _timing(fmri: Mapping[str, Any]) -> Html:
+def _peaks(fmri: Mapping[str, Any]) -> Html:
     peaks = fmri.get("hrf_peak_s") or {}
-    rows = (
-        table("Peak of the learned response after an event (s)", ["region", "peak (s)"], list(peaks.items()))
-        if peaks
-        else None
-    )
-    lag = fmri.get("lag_s")
-    if lag is None:
-        return html([rows])
-    verdict = "flagged: check --offset and the order of the runs" if fmri.get("lag_flag") else "as expected"
-    return html([rows, paragraphs(f"Shift between scans and predictions that fits best: {number(lag)} s ({verdict}).")])
+    title = "Peak of the learned response after an event (s)"
+    return table(title, ["region", "peak (s)"], list(peaks.items())) if peaks else Html()
+
+
+def _lag(run: RunFolder) -> Html:
+    """Whether the scans are in step with the film; nothing for folds together, whose lags have no mean."""
+    fmri = run.metrics.get("fmri", {})
+    lag, flagged = fmri.get("lag_s"), fmri.get("lag_flag")
+    if lag is None or flagged is None:
+        return Html()
+    tr_s = max((s["tr_s"] for s in run.inputs.get("scans", [])), default=0.0)
+    if not flagged and abs(lag) > tr_s + HRF_SLACK_S:
+        why = f"no shift stands out from chance, though one of {number(lag)} s fits best"
+        return paragraphs(f"Whether scans and predictions are shifted cannot be told: {why}.")
+    verdict = "flagged: check --offset and the order of the runs" if flagged else "as expected"
+    return paragraphs(f"Shift between scans and predictions that fits best: {number(lag)} s ({verdict}).")
 
 
 def _truth(truth: Mapping[str, Any]) -> Html:
