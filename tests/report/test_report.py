@@ -129,6 +129,8 @@ def test_scores_are_called_what_they_are(written: Path) -> None:
     assert "model r / ceiling, where the ceiling is at least 0.1" in text
     assert "mean r over mean ceiling of those voxels only whose ceiling is at least 0.1" in text
     assert "predicted brain" not in text
+    assert "own trained encoder and decoder give back" in text
+    assert "the best that any decoder could reach" not in text
     assert "90 %" not in text
 
 

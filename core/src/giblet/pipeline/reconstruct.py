@@ -73,7 +73,7 @@ def decoded(n: ModalityNets, reader: Reader, h: Tensor, aligned: Aligned, block:
 
 
 def roundtrip(n: ModalityNets, aligned: Aligned, block: Block) -> Array:
-    """Native values [N, *S] after encoder and decoder alone: the best that this representation can give."""
+    """Native values [N, *S] after the trained encoder and decoder alone, without a brain; no bound."""
 
     def make(rows: slice) -> Tensor:
         x, mask = aligned.rows(slice(block.start + rows.start, min(block.stop, block.start + rows.stop)), n.spec.frames)

@@ -32,7 +32,10 @@ PERMUTED = (
     "from the measured scan, shifted in time by half of the block, its end put before its beginning: a control that "
     "must know nothing"
 )
-ROUND_TRIP = "features turned back at once, without a brain: the best that any decoder could reach"
+ROUND_TRIP = (
+    "what the modality's own trained encoder and decoder give back of the features, without a brain; no bound: what is "
+    "read from scans may score higher"
+)
 TRAINING_MEAN = "always the mean of the training film: a control"
 VERSIONS = {
     "original": "original",
