@@ -271,6 +271,13 @@ def test_a_shift_is_as_expected_only_where_it_is_none(numbers_only: Path, lag_s:
     assert ("as expected" in words) == ("as expected" in said)
 
 
+def test_ridges_on_the_truth_are_no_bounds(numbers_only: Path) -> None:
+    """A ridge on the page may do better than these."""
+    words = said_of_scans(numbers_only)
+    assert "r of a person's own ridge on 20 lags of the true latents (no bound)" in words
+    assert "best linear FIR" not in words
+
+
 def test_folds_together_have_no_shift(numbers_only: Path) -> None:
     """Even where an older giblet wrote one."""
     assert "Shift" not in said_of_scans(numbers_only, lag_s=-8.1, lag_flag=None)

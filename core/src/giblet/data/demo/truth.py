@@ -1,4 +1,4 @@
-"""What can be known of a demo world: ceilings, oracles, and the best linear model of its causes."""
+"""What can be known of a demo world: ceilings, oracles, and what ridges on its causes reach."""
 
 from __future__ import annotations
 
