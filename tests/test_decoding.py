@@ -232,6 +232,13 @@ def test_smuggling_is_information_that_no_scan_has(losses, flagged):
     assert "video" not in found["text"]
 
 
+def test_what_is_not_flagged_is_said_to_be_within_what_was_tested():
+    found = smuggling({"video": HONEST | {"measured": 0.87}})
+    assert found["excess"]["video"] == pytest.approx(0.02)
+    assert found["text"].endswith("is better by over 0.1 than that of real scans")
+    assert "no more than" not in found["text"]
+
+
 def hiding(reader, amplitude):
     """A reader whose predictions hold the code twice: as scans do, and in a pattern of voxels of some amplitude."""
     rng = np.random.default_rng(0)

@@ -31,6 +31,7 @@ def smuggling(losses: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
     text = (
         f"{'; '.join(said)}: lesions of predicted scans are in doubt"
         if said
-        else "what is read from predicted scans withstands noise, and is no more than what is read from real ones"
+        else f"no loss of predicted scans rises by over {MARGIN:g} under faint noise, and none with a real scan's "
+        f"noise is better by over {MARGIN:g} than that of real scans"
     )
     return {"hidden": hidden, "excess": excess, "flag": bool(said), "text": text}
