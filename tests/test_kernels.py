@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from giblet.alignment import canonical_hrf, convolve_hrf
-from giblet.analysis.kernels import net_kernels, peak_s, person_delays, region_peaks, way_counts
+from giblet.analysis.kernels import net_kernels, peak_s, person_delays, predicted_peaks, region_peaks, way_counts
 from giblet.config import ModelConfig
 from giblet.model import Autoencoder
 from giblet.model.encoding import DELAYS_S, FEATURES, RANK
+from giblet.pipeline.truth import hrf_errors
 from giblet.training.closed_form import Choice, fit_encoding
 from torch import nn
 
@@ -90,6 +91,22 @@ def test_net_and_closed_form_say_as_much_as_they_count():
 
 def test_a_region_without_a_response_has_no_peak():
     assert set(region_peaks(halves((0.0, 0.0, 0.0), (0.0, 1.0, 0.0)), REGIONS)) == {"all", "late"}
+
+
+def test_a_region_that_is_not_predicted_has_no_peak():
+    """Whatever its weights respond to, it is not in the scans."""
+    peaks = region_peaks(halves((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), REGIONS)
+    fmri = {"r": 0.15, "null_p95": 0.02, "regions": {"early": {"r": 0.3}, "late": {"r": 0.018}}}
+    assert predicted_peaks(peaks, fmri) == {k: peaks[k] for k in ("all", "early")}
+    assert predicted_peaks(peaks, fmri | {"null_p95": 0.2}) == {"early": peaks["early"]}
+    assert predicted_peaks(peaks, fmri | {"null_p95": 0.3}) == {}
+
+
+def test_peaks_of_regions_are_true_or_not_without_one_of_the_brain():
+    truth = {"subjects": {"a": {"hrf_peak_s": {"early_1": 5.0, "late_1": 7.0}}}}
+    found = hrf_errors(truth, {"early": 5.5})
+    assert found == {"hrf_error_s": {"early": 0.5}, "hrf_error_one_peak_s": {}}
+    assert hrf_errors(truth, {"early": 5.5, "all": 6.0})["hrf_error_one_peak_s"] == {"early": 1.0}
 
 
 @pytest.mark.parametrize("hemodynamics", ["none", "shift", "canonical"])

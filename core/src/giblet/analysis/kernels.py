@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,15 @@ def region_peaks(model: Model, regions: Mapping[str, NDArray[np.bool_]]) -> dict
                     if len(mask) == len(kernels) and (mean := kernels[mask].mean(0)).any():
                         found.setdefault(name, []).append((peak_s(mean, tr_s), counts[way]))
     return {name: fmean(*zip(*v, strict=True)) for name, v in found.items()}
+
+
+def predicted_peaks(peaks: Mapping[str, float], fmri: Mapping[str, Any]) -> dict[str, float]:
+    """Those `region_peaks` whose region, and for "all" the brain, is predicted with an r above `null_p95`.
+
+    What the weights of any other respond to is noise.
+    """
+    r = {"all": fmri["r"]} | {name: row["r"] for name, row in fmri["regions"].items()}
+    return {name: peak for name, peak in peaks.items() if name not in r or r[name] > fmri["null_p95"]}
 
 
 def _learns(member: Autoencoder, counts: Mapping[str, float]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from giblet import stages
 from giblet.analysis.bold import BoldScores, bold_metrics, score_bold
 from giblet.analysis.decode import Reader, decoding_losses
-from giblet.analysis.kernels import person_delays, region_peaks, way_counts
+from giblet.analysis.kernels import person_delays, predicted_peaks, region_peaks, way_counts
 from giblet.analysis.ridges import GROUP, require_scores
 from giblet.analysis.smuggling import smuggling
 from giblet.analysis.variance_table import variance_maps, variance_metrics, variance_shares
@@ -94,8 +94,9 @@ def _scans(
         films = films_of(presentations(study, inputs.modalities))
         scores = score_bold(inputs.timelines, codes, predicted, model.subjects, config, *timing, films, progress)
     _write_draws(folder, scores)
-    fmri = bold_metrics(scores, regions, config.seed) | {
-        "hrf_peak_s": region_peaks(model, regions),
+    fmri = bold_metrics(scores, regions, config.seed)
+    fmri |= {
+        "hrf_peak_s": predicted_peaks(region_peaks(model, regions), fmri),
         "delay_s": person_delays(model),
         "counts": way_counts(model),
     }

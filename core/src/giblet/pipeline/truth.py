@@ -23,7 +23,7 @@ def compare_with_truth(path: Path, metrics: Mapping[str, Any], units: int) -> di
         return {"null": True}
     voxels = len(next(iter(truth["subjects"].values()))["ceiling"])
     found = (_prediction(truth, metrics["fmri"]) if units == voxels else {}) | _decoding(truth, metrics)
-    return found | _hrf_errors(truth, metrics["fmri"]["hrf_peak_s"]) | lesion_truth(path, metrics["lesions"])
+    return found | hrf_errors(truth, metrics["fmri"]["hrf_peak_s"]) | lesion_truth(path, metrics["lesions"])
 
 
 def _prediction(truth: Mapping[str, Any], fmri: Mapping[str, Any]) -> dict[str, float]:
@@ -52,7 +52,7 @@ def _decoding(truth: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str,
     return {"two_way_share": read, "two_way_share_by_encoding": encoded}
 
 
-def _hrf_errors(truth: Mapping[str, Any], learned: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def hrf_errors(truth: Mapping[str, Any], learned: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """How far each network's learned peak is from the true one, mean over people and parcels, in seconds.
 
     Beside it, how far it would be if all networks had the one peak that was learned for the whole brain.
@@ -62,7 +62,5 @@ def _hrf_errors(truth: Mapping[str, Any], learned: Mapping[str, float]) -> dict[
         for parcel, peak in person["hrf_peak_s"].items():
             peaks.setdefault(parcel.rpartition("_")[0], []).append(peak)
     true = {k: float(np.mean(v)) for k, v in peaks.items() if k in learned}
-    return {
-        "hrf_error_s": {k: abs(learned[k] - peak) for k, peak in true.items()},
-        "hrf_error_one_peak_s": {k: abs(learned["all"] - peak) for k, peak in true.items()},
-    }
+    alike = {k: abs(learned["all"] - peak) for k, peak in true.items()} if "all" in learned else {}
+    return {"hrf_error_s": {k: abs(learned[k] - peak) for k, peak in true.items()}, "hrf_error_one_peak_s": alike}
