@@ -27,7 +27,8 @@ STEPS = ["-o", "train.front_end_steps=3", "-o", "train.trunk_steps=6", "-o", "tr
 SMALL = ["-o", "model.latent=8", "-o", "model.hidden=8", "-o", "train.validate_every=3", "-o", "model.kernel_s=24"]
 NET = ["-o", "video.net_frames=4", "-o", "video.net_width=16", "-o", "video.net_height=16", "-o", "video.channels=[4]"]
 SPLIT = ["-o", "split.train=0.5", "-o", "split.validation=0.25"]
-OPTIONS = [*STEPS, *SMALL, *NET, *SPLIT, "--video", "2dcnn", "--audio", "none", "--text", "none", "--seeds", "1"]
+ALONE = ["--video", "2dcnn", "--audio", "none", "--text", "none", "--seeds", "1"]
+OPTIONS = [*STEPS, *SMALL, *NET, *SPLIT, *ALONE]
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,24 @@ def test_a_cell_of_other_settings_is_not_taken_for_this_one(study, tmp_path, cap
 )
 def test_what_cannot_be_is_said_before_anything_is_made(args, said, tmp_path, capsys):
     code, _, err = call(capsys, *args, "--out", tmp_path / "out")
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("model.kernel_s=24,500", "giblet: model.kernel_s=500: too short to hold out a test block: 200 TRs leave"),
+        ("split.gap_s=60,10", "giblet: split.gap_s=10: split.gap_s = 10 is too small"),
+    ],
+)
+def test_a_value_that_leaves_no_split_is_named_before_anything_is_trained(
+    vary, said, study, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(pipeline, "run_cell", lambda *_: pytest.fail("a cell was begun"))
+    code, _, err = call(capsys, study, *NET, *SPLIT, *ALONE, "--vary", vary, "--quiet", "--out", tmp_path / "out")
     assert code == 2
     assert said in err
     assert len(err.strip().splitlines()) == 1

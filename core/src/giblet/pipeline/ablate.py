@@ -16,8 +16,10 @@ from giblet.analysis.joined import require_people
 from giblet.config import RunConfig
 from giblet.data.store import by_content, content_hash, digest
 from giblet.data.study import Study
+from giblet.errors import ConfigError, GibletError
 from giblet.pipeline.folder import RunFolder
 from giblet.pipeline.held_out import scores
+from giblet.pipeline.overview import overview
 from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.step_cost import Stepper, against, interleaved, steppers_of
 from giblet.pipeline.study_record import identity
@@ -64,9 +66,7 @@ def ablate(ablation: Ablation, command: str, progress: Progress) -> dict[str, An
     GibletError
         If anything that a cell needs cannot be had; finished cells stay.
     """
-    registry = Registry.discover()
-    for variant in ablation.variants:  # a setting that cannot be is said before the first hour
-        ablation.config(variant, ablation.seeds[0], registry)
+    refuse_impossible(ablation)  # said before the first hour
     content, cells = ablation.content(), []
     places = [(v, s) for v in ablation.variants for s in ablation.seeds]
     for done, (variant, seed) in enumerate(places):
@@ -84,6 +84,26 @@ def ablate(ablation: Ablation, command: str, progress: Progress) -> dict[str, An
     }
     RunFolder(ablation.out).write_json("ablate.json", result)
     return result
+
+
+def refuse_impossible(ablation: Ablation) -> None:
+    """Refuse a variant whose settings cannot be, or with which the study cannot be split.
+
+    Raises
+    ------
+    GibletError
+        If there is one; where headers tell, its name comes first.
+    """
+    registry = Registry.discover()
+    registry.load_wrappers()
+    configs = [ablation.config(variant, ablation.seeds[0], registry) for variant in ablation.variants]
+    for variant, config in zip(ablation.variants, configs, strict=True):
+        try:
+            problem = overview(ablation.study, config, registry).problem
+        except GibletError as error:
+            raise type(error)(f"{label(variant)}: {error}") from error
+        if problem is not None:
+            raise ConfigError(f"{label(variant)}: {problem}")
 
 
 def run_cell(ablation: Ablation, variant: Variant, seed: int, content: list[Any], progress: Progress) -> dict[str, Any]:
