@@ -13,6 +13,7 @@ import torch
 from giblet import ConfigError
 from giblet.analysis.scores import pearson
 from giblet.cli import main
+from giblet.data.study import load_study
 from giblet.errors import DataError
 from giblet.media import write_film
 from giblet.pipeline import ablate as pipeline
@@ -176,6 +177,14 @@ def test_a_cell_of_other_settings_is_not_taken_for_this_one(study, tmp_path, cap
         (["--vary", "trian.lr=1,2"], "no section 'trian'; did you mean 'train'"),
         (["--vary", "model.hemodynamics=learned,cannonical"], "model.hemodynamics"),
         (["--vary", "train.lr=0.1", "--vary", "train.lr=0.2"], "varies twice"),
+        (
+            ["--vary", "train.trunk_steps=2,2.0"],
+            "train.trunk_steps=2 and train.trunk_steps=2.0 come to the same settings",
+        ),
+        (["--vary", "video.width_px=80,80.0"], "video.width_px=80 and video.width_px=80.0 come to the same settings"),
+        (["--vary", "text.context_s=5,10", "--text", "none"], "come to the same settings; leave one of them out"),
+        (["--vary", "train.lr=0.1,0.2", "-o", "train.lr=0.3"], "train.lr varies, and is set to 0.3 as well"),
+        (["--modules", "mean,own", "-o", "video.temporal=own"], 'video.temporal varies, and is set to "own" as well'),
         (["--video", "none", "--audio", "none", "--modules", "mean"], "has temporal modules"),
         (["--study", "a", "b"], "say the same thing twice"),
     ],
@@ -204,6 +213,17 @@ def test_a_value_that_leaves_no_split_is_named_before_anything_is_trained(
     assert said in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_settings_that_the_demo_brings_may_vary(study, tmp_path, capsys, monkeypatch):
+    def stopped(ablation, *_):
+        raise DataError(f"{ablation.overrides} {[dict(v) for v in ablation.variants]}")
+
+    monkeypatch.setattr("giblet.api.studies.demo_study", lambda *_, **__: load_study(study))
+    monkeypatch.setattr(pipeline, "ablate", stopped)
+    code, _, err = call(capsys, "--vary", "text.weights=minilm,large", "--out", tmp_path / "out")
+    assert "{} [{'text.weights': 'minilm'}, {'text.weights': 'large'}]" in err
+    assert code == 2
 
 
 def test_axes_make_a_grid():

@@ -116,9 +116,10 @@ def variants_of(
     Raises
     ------
     ConfigError, PluginError
-        If a module or a setting does not exist, or a value is not possible or given twice.
+        If a module or a setting does not exist, a value is not possible, two come to the same settings, or what varies
+        is also set.
     """
-    from giblet.pipeline.variants import axis_of, cell_config, grid_of, temporal_axis
+    from giblet.pipeline.variants import axis_of, configs_of, grid_of, temporal_axis
     from giblet.plugins import Registry
 
     given = dict(vary or {})
@@ -126,9 +127,7 @@ def variants_of(
     axes = [axis_of(name, _values(several)) for name, several in given.items()]
     names = TEMPORAL_MODULES if modules is None and not axes else names_of(modules or ())
     variants = grid_of([temporal_axis(names), *axes] if names else axes)
-    registry = Registry.discover()
-    for variant in variants:
-        cell_config(request.plugins, request.settings, variant, 0, registry)
+    configs_of(request.plugins, request.settings, variants, 0, Registry.discover())
     return variants
 
 

@@ -85,7 +85,8 @@ def command(
         "vary": _vary(vary, [*plugins, TABLES]),
     }
     variants_of(Request.of(plugins, settings), **chosen)  # refused before anything is made
-    settings = demo_settings(plugins, settings) if name == DEMO else settings
+    if name == DEMO:
+        settings = {k: v for k, v in demo_settings(plugins, settings).items() if k not in chosen["vary"]}
     call: dict[str, Any] = {"seeds": seeds, "settings": settings, "quiet": quiet, "command": command_line()}
     made = ablate(_study(name, out, quiet), out, **chosen, **call, **plugins)
     if as_json:

@@ -24,7 +24,7 @@ from giblet.pipeline.prepare import extract_study
 from giblet.pipeline.step_cost import Stepper, against, interleaved, steppers_of
 from giblet.pipeline.study_record import identity
 from giblet.pipeline.train import train
-from giblet.pipeline.variants import TEMPORAL, Overrides, Variant, cell_config, folder_name, label
+from giblet.pipeline.variants import TEMPORAL, Overrides, Variant, cell_config, configs_of, folder_name, label
 from giblet.plugins import Registry
 from giblet.types import Progress
 
@@ -87,7 +87,7 @@ def ablate(ablation: Ablation, command: str, progress: Progress) -> dict[str, An
 
 
 def refuse_impossible(ablation: Ablation) -> None:
-    """Refuse a variant whose settings cannot be, or with which the study cannot be split.
+    """Refuse variants whose settings cannot be or are the same, or with which the study cannot be split.
 
     Raises
     ------
@@ -96,7 +96,8 @@ def refuse_impossible(ablation: Ablation) -> None:
     """
     registry = Registry.discover()
     registry.load_wrappers()
-    configs = [ablation.config(variant, ablation.seeds[0], registry) for variant in ablation.variants]
+    varied = ablation.modalities, ablation.overrides, ablation.variants
+    configs = configs_of(*varied, ablation.seeds[0], registry)
     for variant, config in zip(ablation.variants, configs, strict=True):
         try:
             problem = overview(ablation.study, config, registry).problem

@@ -85,6 +85,40 @@ def folder_name(variant: Variant, seed: int) -> str:
     return re.sub(r"[^\w.+=-]+", "_", f"{label(variant)}_seed-{seed}")
 
 
+def configs_of(
+    modalities: Mapping[str, str], overrides: Overrides, variants: Sequence[Variant], seed: int, registry: Registry
+) -> list[RunConfig]:
+    """The config of every variant, with one seed.
+
+    Raises
+    ------
+    ConfigError
+        As `cell_config`, or if a setting varies that is also set, or two variants come to the same settings.
+    """
+    for name in dict.fromkeys(name for variant in variants for name in variant):
+        for section, key in _places(name, modalities, registry):
+            if key in overrides.get(section, {}):
+                value = json.dumps(overrides[section][key])
+                raise ConfigError(f"{section}.{key} varies, and is set to {value} as well; leave one of them out")
+    configs = [cell_config(modalities, overrides, variant, seed, registry) for variant in variants]
+    settled: list[dict[str, Any]] = []
+    for variant, config in zip(variants, configs, strict=True):
+        mine = _settled(config, registry)
+        if mine in settled:
+            alike = label(variants[settled.index(mine)])
+            raise ConfigError(f"{alike} and {label(variant)} come to the same settings; leave one of them out")
+        settled.append(mine)
+    return configs
+
+
+def _settled(config: RunConfig, registry: Registry) -> dict[str, Any]:
+    """A config with the settings of its plugins as these take them."""
+    taking = {kind: plugin for kind, plugin in config.modalities.items() if plugin != "none"}
+    others = {kind: given for kind, given in config.settings.items() if kind not in config.modalities}
+    taken = {k: registry.modality(p, **config.settings.get(k, {})).settings() for k, p in taking.items()}
+    return config.model_dump(mode="json") | {"settings": others | taken}
+
+
 def cell_config(
     modalities: Mapping[str, str], overrides: Overrides, variant: Variant, seed: int, registry: Registry
 ) -> RunConfig:
