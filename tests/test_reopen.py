@@ -377,6 +377,21 @@ def test_somebody_new_is_read_by_everybodys_heads(run, again, study, tmp_path, c
         latent_of(alone, y, valid, None)
 
 
+def test_a_scan_of_somebody_else_is_said_to_be_theirs(run, again, study, tmp_path, capsys):
+    scan, (other, mine) = next(study.glob("sub-b*.nii")), again.subjects
+    foreign = f"{scan.name} is {mine}'s scan, read by the head of {other}: what is read is not to be trusted"
+    for who in (mine, other):
+        out = ["--seconds", "12", "--out", tmp_path / who]
+        code, said, err = call(capsys, "decode", run, scan, "--subject", who, *out)
+        assert code == 0
+        assert f"read by the head of {who}\n" in said
+        assert (f"note: {foreign}; give --subject {mine}\n" in err) == (who == other)
+        assert f"{scan.name} is the scan of {mine} run-1 of the run's own study" in err
+        told = json.loads((tmp_path / who / "decoded.json").read_text("utf-8"))
+        assert told["read_by"] == f"the head of {who}"
+        assert any(foreign in note for note in told["notes"]) == (who == other)
+
+
 def test_decoders_read_the_scan_and_nothing_else(again, study):
     y, valid = read_scan(again, next(study.glob("sub-a*.nii")), None, None)
     silent = latent_of(again, 0 * y, valid, None)[50:200].std(0)

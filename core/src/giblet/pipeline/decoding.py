@@ -76,7 +76,7 @@ class DecodedScan:
     @property
     def read_by(self) -> str:
         """Whose heads read the scan."""
-        return "their own head" if self.subject else "the mean of everybody's heads"
+        return f"the head of {self.subject}" if self.subject else "the mean of everybody's heads"
 
     def features(self, n: ModalityNets) -> Features:
         """Native features of a modality, made from its code; time begins with volume 0."""
@@ -113,7 +113,7 @@ def decode_scan(
     with torch.no_grad():
         codes = again.model.rebuild(latent_of(again, y, valid, subject))
     n_trs = len(y) if seconds is None else min(len(y), max(1, int(seconds / again.blueprint.tr_s)))
-    notes = [*again.notes, *known_notes(again.run, scan), *clock_notes(again, scan, tr_s, files)]
+    notes = [*again.notes, *known_notes(again.run, scan, subject), *clock_notes(again, scan, tr_s, files)]
     notes += reading_notes(again, subject, beside)
     return DecodedScan(again, scan, subject, codes, len(y), n_trs, notes)
 

@@ -165,14 +165,22 @@ def _table(kept: Mapping[str, Any], run: Path) -> FeatureTable:
     return FeatureTable(run.absolute() / kept["path"], tr_s, Fraction(kept["start_s"]), kept["hemodynamics"])
 
 
-def known_notes(run: Path, path: Path) -> list[str]:
-    """Say that a file is one of those that the run was made from, whatever it is called now."""
+def known_notes(run: Path, path: Path, subject: str | None = None) -> list[str]:
+    """Say that a file is one of those that the run was made from, whatever it is called now.
+
+    Where it is the scan of somebody else than `subject`, say that first.
+    """
     kept, content = RunFolder(run).read_json("study.json") or {"content": {}}, content_hash(path)
-    found = next((what for what, its in kept["content"].items() if its == content), None)
-    said = (
-        f"{path.name} is the {found} of the run's own study: of what it was trained on a model knows more than of new"
-    )
-    return [] if found is None else [said]
+    found = [what for what, its in kept["content"].items() if its == content]
+    if not found:
+        return []
+    owners = [s["subject"] for s in kept["scans"] if f"scan of {s['subject']} {s['run']}" in found]
+    own = f"{path.name} is the {found[0]} of the run's own study"
+    said = f"{own}: of what it was trained on a model knows more than of new"
+    if subject is None or not owners or subject in owners:
+        return [said]
+    other = f"{path.name} is {owners[0]}'s scan, read by the head of {subject}: what is read is not to be trusted"
+    return [f"{other}; give --subject {owners[0]}", said]
 
 
 def require_files(study: Study, kept: Record, run: Path) -> None:
