@@ -264,6 +264,21 @@ def test_another_film_from_an_offset_and_what_it_lacks(run, tmp_path, capsys):
     assert "there are 40 TRs of 1.5 s, and --trs 41 cannot be predicted" in err
 
 
+def test_a_film_that_ends_a_little_late_has_no_empty_last_tr(again, tmp_path):
+    """As long as a scan of 40 TRs, but for what its last frame lasts; a last TR that a frame lies in is kept."""
+    frames = [np.full((48, 64, 3), 5 * (i % 40), np.uint8) for i in range(242)]
+    for n in (240, 242):
+        write_film(tmp_path / f"{n}.mp4", frames[:n], Fraction(4000, 1001))
+    films = [make_stimulus(StimulusEntry(name="film", film=tmp_path / f"{n}.mp4"), tmp_path) for n in (240, 242)]
+    late, later = (read_film(again, film, Fraction(0), None, quiet) for film in films)
+    assert (late.timeline.grid.n_trs, late.notes) == (40, [])
+    assert (later.timeline.grid.n_trs, later.notes) == (41, [])
+    with pytest.raises(ConfigError, match=r"there are 40 TRs of 1.5 s, and --trs 41 cannot be predicted"):
+        read_film(again, films[0], Fraction(0), 41, quiet)
+    with pytest.raises(ConfigError, match=r"there are 0 TRs of 1.5 s, and none can be predicted"):
+        read_film(again, films[0], Fraction(60), None, quiet)
+
+
 def test_what_a_signal_does_not_cover_is_said(run, tmp_path, capsys):
     write_stimulus(tmp_path, "film", 5, 20)
     (tmp_path / "late.tsv").write_text("onset\tduration\ttext\n900\t3\tTo be or not to be.\n")

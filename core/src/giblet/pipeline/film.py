@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 
 from giblet import stages
@@ -108,8 +108,9 @@ def _require_shape(key: str, features: Features, spec: FeatureSpec) -> None:
 
 def _grid(name: str, features: Mapping[str, Features], tr_s: Fraction, offset_s: Fraction, asked: int | None) -> TRGrid:
     every = list(features.values())
-    end = max(stop_s(f) for f in [f for f in every if f.durations is None] or every)
-    there = ceil((end - offset_s) / tr_s)
+    telling = [f for f in every if f.durations is None] or every
+    end = max(stop_s(f) for f in telling)
+    there = max(_reached(f, tr_s, offset_s) for f in telling)
     if there < 1 or (asked is not None and not 1 <= asked <= there):
         wanted = "none can be predicted" if there < 1 else f"--trs {asked} cannot be predicted"
         raise ConfigError(
@@ -117,3 +118,12 @@ def _grid(name: str, features: Mapping[str, Features], tr_s: Fraction, offset_s:
             f"{float(tr_s):g} s, and {wanted}"
         )
     return TRGrid(tr_s, asked or there, offset_s)
+
+
+def _reached(features: Features, tr_s: Fraction, offset_s: Fraction) -> int:
+    """How many TRs there is something of; one that is only begun counts if a sample lies in it."""
+    end = (stop_s(features) - offset_s) / tr_s
+    if features.durations is not None or len(features.ticks) == 0:
+        return ceil(end)
+    last = (int(features.ticks[-1]) * features.timebase - offset_s) / tr_s
+    return max(floor(end), floor(last) + 1)
