@@ -174,6 +174,17 @@ def test_truncated_files_are_named(tmp_path, packed):
         check_scan(path, "s7")
 
 
+def test_a_truncated_file_says_how_many_volumes_it_holds_where_that_is_known(tmp_path, monkeypatch):
+    data = RNG.normal(size=(20, 20, 20, 12)).astype(np.float32)
+    for name, said in (("a.nii", "promises 12 volumes, but holds 7 ("), ("b.nii.gz", "promises 12 volumes (")):
+        path = write(tmp_path / name, data=data)
+        path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+        assert said in scan_problems(path)[0]
+    monkeypatch.setattr(slabs, "__defaults__", (20**3 * 8 * 3, ALONE))
+    assert "promises 12 volumes, of which the first 6 can be read (" in scan_problems(tmp_path / "b.nii.gz")[0]
+    assert "promises 12 volumes, but holds 7 (" in scan_problems(tmp_path / "a.nii")[0]
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_truncated_mask_is_named(tmp_path, packed):
     path = tmp_path / ("m.nii.gz" if packed else "m.nii")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from giblet.types import Array, Float
 SLAB_BYTES = 32 << 20
 SAME_PLACE_MM = 1e-3
 """Affines are one if no entry differs by more: headers keep them in single precision."""
+PLAIN = (".nii", ".img")
+"""Images that are not packed, so that their size says how much of them is there."""
 WANTED = {3: "give a volume [x, y, z]", 4: "a scan is [x, y, z, time], or a table .npy"}
 
 
@@ -62,9 +65,18 @@ def volume_slabs(
     start, stop, _ = part.indices(image.shape[3])
     step = max(1, limit // (8 * max(1, int(np.prod(image.shape[:3])))))
     for first in range(start, stop, step):
-        with _whole(path, f"its header promises {image.shape[3]} volumes, but the data end near volume {first}"):
+        with _whole(path, f"its header promises {image.shape[3]} volumes{_held(image, first)}"):
             slab = np.asanyarray(image.dataobj[..., first : min(first + step, stop)])
         yield first, slab
+
+
+def _held(image: Any, read: int) -> str:
+    """How many whole volumes a broken file holds, where its size tells; of packed ones how many were `read`, if any."""
+    file, n = Path(image.file_map["image"].filename), image.shape[3]
+    if file.suffix in PLAIN:
+        held = (file.stat().st_size - image.dataobj.offset) // (image.get_data_dtype().itemsize * prod(image.shape[:3]))
+        return f", but holds {max(held, 0)}" if held < n else ""
+    return f", of which the first {read} can be read" if read else ""
 
 
 @contextmanager
