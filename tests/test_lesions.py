@@ -39,6 +39,7 @@ from giblet.analysis.lesions.effects import _influences
 from giblet.analysis.lesions.table import NATIVE_TRS
 from giblet.analysis.nulls import p_value
 from giblet.cli import main
+from giblet.cli.lesion import print_lesion
 from giblet.config import ModelConfig, RunConfig
 from giblet.data.dataset import Timeline
 from giblet.data.split import Block
@@ -46,7 +47,8 @@ from giblet.errors import ConfigError, DataError
 from giblet.model import Codes, ModalityNets, Projection, RelativeLoss, constant_prediction
 from giblet.model.compressor import Components as Pca
 from giblet.nn import MaskedFlatten, UnflattenFrame
-from giblet.pipeline.lesion_target import Wanted, find_target, in_sphere
+from giblet.pipeline.lesion import _warnings
+from giblet.pipeline.lesion_target import Target, Wanted, find_target, in_sphere
 from giblet.pipeline.lesions import lesion_truth
 from giblet.pipeline.regions import Atlas, read_regions
 from giblet.training.front_ends import training_parts
@@ -836,9 +838,40 @@ def test_giblet_lesion_writes_table_map_and_files(run, lesion, tmp_path):
     for name in told["files"]["text"].values():
         assert (tmp_path / "out" / name).stat().st_size > 0
     assert "not decodable" in said.out
-    assert "against random lesions: 20 different ones" in said.out
+    assert "against random lesions" not in said.out
     assert told["modalities"]["sight"]["p"] is None
     assert "no p: 20 different random lesions, at least 40 are needed" in said.out
+
+
+def told_of(p, only, n):
+    """A `lesion.json` of one modality, as far as it is printed."""
+    m = {"intact": 0.5, "lesion": 0.6, "effect": 0.1, "decodable": True, "code_effect": 0.1}
+    m |= {"code_interval": [0.0, 0.2], "p": p}
+    ceilings = {"region_ceiling": 0.5, "random_ceiling": 0.4, "within_tolerance": 0.8, "tolerance": 0.05}
+    told = {"lesion": "A", "n_units": 1, "of_units": 9, "units": "voxels", "settings": {"only": only}}
+    told |= {"modalities": {"text": m | {"from_predicted": m}}, "matching": {"n": n, **ceilings}}
+    return told | {"interactions": {"from_measured": [], "from_predicted": []}, "warnings": [], "notes": []}
+
+
+def test_what_p_is_against_is_printed_where_there_is_one(capsys):
+    print_lesion(told_of(None, only=False, n=37))
+    assert "random lesions" not in capsys.readouterr().out
+    print_lesion(told_of(0.02, only=False, n=60))
+    said = capsys.readouterr().out
+    assert "p is against random lesions: 60 different ones, as large, as connected, beside it\n   ceiling 0.400" in said
+    print_lesion(told_of(0.02, only=True, n=60))
+    assert "beside it, each kept alone too: p counts those at most as costly\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("p", [None, 0.02])
+def test_a_poor_match_is_a_warning_where_there_is_a_p(p):
+    region = np.arange(9) < 1
+    target = Target("A", region, Voxels(9), region.astype(float))
+    rows = {"text": {"from_measured": {"decodable": True, "p": p}, "from_predicted": {"decodable": False}}}
+    table = {"regions": {"A": rows}, "not_decodable": {"from_measured": {}, "from_predicted": {}}}
+    table["matching"] = {"A": {"within_tolerance": 0.84, "notes": ["no p: too few"]}}
+    said = ["only 84% of the random lesions are as reliable as A: p is hard to read"] if p else []
+    assert _warnings(table, target, {}) == [*said, "no p: too few"]
 
 
 @pytest.mark.slow

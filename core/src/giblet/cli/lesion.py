@@ -112,18 +112,25 @@ def print_lesion(told: dict[str, Any]) -> None:
             (a, b), (m, n) = x["regions"], x["modalities"]
             tested = f"{x['estimate']:.4f} [{low:.4f}, {high:.4f}], Holm's p {x['p_holm']:.4f}"
             click.echo(f"  ({m} - {n}) x ({a} - {b}): {tested}")
-    match = told["matching"]
-    if match and match["n"]:
-        click.echo(f"\np is against random lesions: {match['n']} different ones, as large, as connected, beside it")
-        if match["within_tolerance"] is not None:
-            click.echo(
-                f"   ceiling {match['random_ceiling']:.3f} (the lesion's {match['region_ceiling']:.3f}), "
-                f"{match['within_tolerance']:.0%} of them within {match['tolerance']:g}"
-            )
+    _print_matching(told)
     for warning in told["warnings"]:
         click.echo(f"warning: {warning}")
     for note in told["notes"]:
         click.echo(f"note: {note}", err=True)
+
+
+def _print_matching(told: dict[str, Any]) -> None:
+    """What p is against, where there is one."""
+    match, rows = told["matching"], told["modalities"].values()
+    if all(m.get("p") is None for row in rows for m in (row, row["from_predicted"])):
+        return
+    turned = ", each kept alone too: p counts those at most as costly" if told["settings"]["only"] else ""
+    click.echo(f"\np is against random lesions: {match['n']} different ones, as large, as connected, beside it{turned}")
+    if match["within_tolerance"] is not None:
+        click.echo(
+            f"   ceiling {match['random_ceiling']:.3f} (the lesion's {match['region_ceiling']:.3f}), "
+            f"{match['within_tolerance']:.0%} of them within {match['tolerance']:g}"
+        )
 
 
 def _line(name: str, m: dict[str, Any], widths: Sequence[int]) -> str:

@@ -179,8 +179,9 @@ def _warnings(table: dict[str, Any], target: Target, smuggling: dict[str, Any]) 
             losses = f"intact loss {loss['intact']:.2f}, of its code {loss['code_intact']:.2f}"
             out.append(f"{m} is not decodable {source.replace('_', ' ')} scans ({losses}): no test of it")
     match = table["matching"].get(target.name) or {"notes": [], "within_tolerance": None}
-    if match["within_tolerance"] is not None and match["within_tolerance"] < WELL_MATCHED:
-        share = match["within_tolerance"]
+    tested = any(s.get("p") is not None for row in table["regions"][target.name].values() for s in row.values())
+    share = match["within_tolerance"]
+    if tested and share is not None and share < WELL_MATCHED:
         out.append(f"only {share:.0%} of the random lesions are as reliable as {target.name}: p is hard to read")
     return [*out, *match["notes"]]
 
