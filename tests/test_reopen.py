@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -407,6 +409,26 @@ def test_a_scan_of_somebody_else_is_said_to_be_theirs(run, again, study, tmp_pat
         assert any(foreign in note for note in told["notes"]) == (who == other)
 
 
+def test_what_was_read_is_named_with_its_full_path(run, study, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(study)
+    here, folder = os.path.relpath(run), tmp_path / "out"
+    assert call(capsys, "predict", here, "film.mp4", "--annotations", "film.tsv", "--out", folder)[0] == 0
+    told = json.loads((folder / "prediction.json").read_text("utf-8"))
+    assert told["film"] == "film.mp4"
+    files = {name: Path(found["file"]) for name, found in told["modalities"].items()}
+    assert files == {"video": study / "film.mp4", "audio": study / "film.mp4", "text": study / "film.tsv"}
+    scan = next(Path().glob("sub-a*.nii"))
+    assert call(capsys, "decode", here, scan, "--seconds", "3", "--out", tmp_path / "decoded")[0] == 0
+    decoded = json.loads((tmp_path / "decoded" / "decoded.json").read_text("utf-8"))
+    assert Path(decoded["scan"]) == study / scan
+    for found in (told["run"], decoded["run"]):
+        assert Path(found).is_absolute()
+        assert Path(found).resolve() == run.resolve()
+    code, _, err = call(capsys, "predict", here, "film.mp4", "--offset", "900", "--out", folder)
+    assert code == 2
+    assert "film.mp4 ends at 450.0 s: from --offset 900 on there are 0 TRs" in err
+
+
 def test_decoders_read_the_scan_and_nothing_else(again, study):
     y, valid = read_scan(again, next(study.glob("sub-a*.nii")), None, None)
     silent = latent_of(again, 0 * y, valid, None)[50:200].std(0)
@@ -454,7 +476,7 @@ def test_features_alone_are_predicted_as_tables(tables, tmp_path, capsys):
 def test_a_film_without_anything_that_the_model_reads_is_refused(tables, study, tmp_path, capsys):
     code, _, err = call(capsys, "predict", tables / "run", study / "film.mp4", "--out", tmp_path / "out")
     assert code == 2
-    assert "film has nothing that the model reads: no rating was given" in err
+    assert "film.mp4 has nothing that the model reads: no rating was given" in err
 
 
 def test_a_table_of_unknown_tr_is_taken_at_the_runs_and_said(tables):

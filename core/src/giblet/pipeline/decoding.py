@@ -156,8 +156,8 @@ def _write_films(made: DecodedScan, folder: Path, progress: Progress) -> dict[st
 def _told(made: DecodedScan, files: dict[str, str]) -> dict[str, Any]:
     again = made.again
     return {
-        "run": again.run,
-        "scan": made.scan,
+        "run": again.run.absolute(),
+        "scan": made.scan.absolute(),
         "subject": made.subject,
         "read_by": made.read_by,
         "tr_s": float(again.blueprint.tr_s),

@@ -23,10 +23,14 @@ from giblet.types import Features, FeatureSpec, Progress, Source, TRGrid
 
 @dataclass(frozen=True)
 class Film:
-    """A film as a model reads it: on its clock, with the modalities that it has, and why others are missing."""
+    """A film as a model reads it: on its clock, with the modalities that it has, and why others are missing.
+
+    `files` are what each modality was read from.
+    """
 
     timeline: Timeline
     missing: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
 
     @property
     def notes(self) -> list[str]:
@@ -59,8 +63,9 @@ def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: in
     if unknown := [name for name in stimulus.features if name not in again.modalities]:
         raise ConfigError(f"the run has no features {unknown[0]!r}; {did_you_mean(unknown[0], list(again.modalities))}")
     sources, missing = sources_of(again.modalities, stimulus)
+    name = _name(stimulus)
     if not sources:
-        raise ConfigError(f"{stimulus.name} has nothing that the model reads: {'; '.join(missing.values())}")
+        raise ConfigError(f"{name} has nothing that the model reads: {'; '.join(missing.values())}")
     open_store(again.registry)
     features = {}
     progress("extract", 0, len(sources))
@@ -68,12 +73,18 @@ def read_film(again: Reopened, stimulus: Stimulus, offset_s: Fraction, n_trs: in
         features[key] = stages.extract(again.registry, again.modalities[key], source)
         _require_shape(key, features[key], again.blueprint.specs[key])
         progress("extract", done + 1, len(sources))
-    grid = _grid(stimulus.name, features, again.blueprint.tr_s, offset_s, n_trs)
+    grid = _grid(name, features, again.blueprint.tr_s, offset_s, n_trs)
     aligned = {k: stages.align(again.registry, again.modalities[k], f, grid) for k, f in features.items()}
-    timeline = Timeline(stimulus.name, grid, (Block("test", 0, grid.n_trs),), aligned)
+    timeline = Timeline(name, grid, (Block("test", 0, grid.n_trs),), aligned)
     if grid.n_trs >= MIN_TRS:
         timeline = replace(timeline, cleaning=block_cleaning(again.brain, timeline))
-    return Film(timeline, missing)
+    return Film(timeline, missing, {k: source.path.absolute() for k, source in sources.items()})
+
+
+def _name(stimulus: Stimulus) -> str:
+    """What a film is called: its file, or the first that is there in its place."""
+    files = [*stimulus.files.values(), *(table.path for table in stimulus.features.values())]
+    return files[0].name
 
 
 def sources_of(modalities: Mapping[str, Modality], stimulus: Stimulus) -> tuple[dict[str, Source], dict[str, str]]:

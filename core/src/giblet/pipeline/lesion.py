@@ -153,7 +153,7 @@ def _told(
     rows = table["regions"][target.name]
     smuggling = (RunFolder(run).read_json("metrics.json") or {}).get("smuggling") or {}
     return {
-        "run": run,
+        "run": run.absolute(),
         "lesion": target.name,
         "units": "voxels" if target.of_voxels else "components",
         "n_units": int(target.chosen.sum()),

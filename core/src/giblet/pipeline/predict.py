@@ -93,12 +93,14 @@ def _write_scans(made: PredictedFilm, folder: Path, progress: Progress) -> dict[
 def _told(made: PredictedFilm, files: dict[str, str]) -> dict[str, Any]:
     again, timeline = made.again, made.film.timeline
     return {
-        "run": again.run,
+        "run": again.run.absolute(),
         "film": timeline.run,
         "tr_s": float(timeline.grid.tr_s),
         "n_trs": timeline.grid.n_trs,
         "offset_s": float(timeline.grid.start_s),
-        "modalities": {k: {"covered_trs": int(a.valid.sum())} for k, a in timeline.aligned.items()},
+        "modalities": {
+            k: {"covered_trs": int(a.valid.sum()), "file": made.film.files[k]} for k, a in timeline.aligned.items()
+        },
         "missing": made.film.missing,
         "unit": UNIT,
         "cleaned": bool(timeline.cleaning),
