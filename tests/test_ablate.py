@@ -201,6 +201,7 @@ def test_what_cannot_be_is_said_before_anything_is_made(args, said, tmp_path, ca
     ("vary", "said"),
     [
         ("model.kernel_s=24,500", "giblet: model.kernel_s=500: too short to hold out a test block: 200 TRs leave"),
+        ("split.folds=1,2", "giblet: split.folds=2: a cell is one training; say which fold with -o split.fold=K"),
         ("split.gap_s=60,10", "giblet: split.gap_s=10: split.gap_s = 10 is too small"),
     ],
 )

@@ -190,3 +190,32 @@ def test_a_dry_run_says_what_training_takes_and_trains_nothing(folder, tmp_path,
         assert word in said[0]
     made = json.loads(said[1])
     assert made["peak"] > made["stages"][0]["peak"] > made["stages"][0]["weights"] > 0
+
+
+def test_a_dry_run_of_folds_counts_the_first(folder, tmp_path, capsys):
+    flags = [x for k, v in SETTINGS.items() for x in ("-o", f"{k}={v}")]
+    call = ["run", str(folder), *flags, "--dry-run", "--quiet", "--json", "--out", str(tmp_path / "out")]
+    found = []
+    for folds in (["--folds", "2"], ["-o", "split.folds=2"], ["-o", "split.folds=2", "-o", "split.fold=1"]):
+        with pytest.raises(SystemExit) as end:
+            main([*call, *folds])
+        said = capsys.readouterr()
+        assert not end.value.code, said.err
+        note = "each of the 2 folds is a training of its own; these are the costs of the first"
+        assert (note in said.err) == ("split.fold=1" not in folds)
+        made = json.loads(said.out)
+        found.append([(s["steps"], s["passing"]) for s in made["stages"]] + [made["tables"], made["mapped"]])
+    assert found[0] == found[1] == found[2]
+    for folds in (["--folds", "60"], ["-o", "split.folds=60"]):
+        with pytest.raises(SystemExit) as end:
+            main([*call, *folds])
+        assert end.value.code == 2
+        assert "60 folds are not possible" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_all_folds_are_more_than_one_training(folder, tmp_path, capsys, more):
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(folder), "-o", "split.folds=2", *more, "--out", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "giblet: one call trains one model; say which fold with -o split.fold=K\n"

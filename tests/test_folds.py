@@ -100,6 +100,7 @@ def test_a_gap_may_be_chosen_down_to_what_reaches_across_it(gap_s, kernel_s, con
     ("changed", "said"),
     [
         ({"split": {"folds": 3, "fold": 4}}, "none of the 3 folds"),
+        ({"split": {"folds": 3}}, r"each of 3 folds is a training of its own; say which with -o split\.fold=K"),
         ({"split": {"folds": 3, "fold": 1, "train": 0.5}}, r"split\.train has no effect"),
         ({"split": {"folds": 3, "fold": 1}, "plumbing": True}, "--plumbing"),
         ({"split": {"fold": 1}}, r"split\.folds"),

@@ -141,6 +141,31 @@ def test_what_would_stop_the_run_is_said_after_what_was_found(study, capsys):
     assert "giblet: a run would stop: " in said.err
 
 
+def test_every_fold_of_a_run_is_shown(study, capsys, tmp_path):
+    settings = [x for k, v in SMALL.items() for x in ("-o", f"{k}={v}")]
+    code, said = call(
+        capsys, "inspect", *files(study), *settings, "-o", "split.folds=2", "--plot", str(tmp_path / "p.svg")
+    )
+    assert code == 0, said.err
+    first, second = (line for line in said.out.splitlines() if line.startswith("  fold "))
+    assert first.startswith("  fold 1          test 0-120, ")
+    assert second.startswith("  fold 2 ")
+    assert "test 120-240" in second
+    seen = giblet.inspect_study(given(study), settings=SMALL | {"split.folds": 2}, **PLUGINS)
+    assert list(seen.described["split"]) == ["fold 1: run-1", "fold 2: run-1"]
+    one = giblet.inspect_study(given(study), settings=SMALL | {"split.folds": 2, "split.fold": 2}, **PLUGINS)
+    assert one.described["split"] == {"run-1": seen.described["split"]["fold 2: run-1"]}
+
+
+def test_folds_that_are_too_many_say_how_many_would_do(study, capsys):
+    settings = [x for k, v in SMALL.items() for x in ("-o", f"{k}={v}")]
+    for more in ([], ["-o", "split.fold=61"]):
+        code, said = call(capsys, "inspect", *files(study), *settings, "-o", "split.folds=60", *more)
+        assert code == 2
+        assert "a run would stop: 60 folds are not possible" in said.err
+        assert "would do" in said.err
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -191,6 +191,11 @@ class SplitConfig(Section):
     folds: int = Field(1, ge=1, description="test blocks that together cover the data, each with a training of its own")
     fold: int | None = Field(None, ge=1, description="the only one of the folds to do, counted from 1; default all")
 
+    @property
+    def all_folds(self) -> bool:
+        """Whether there are several folds and each is done, one after the other."""
+        return self.folds > 1 and self.fold is None
+
 
 class EvaluateConfig(Section):
     """Tests and controls."""

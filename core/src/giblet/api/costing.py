@@ -19,6 +19,7 @@ def training_cost(
     *,
     seed: int = 0,
     settings: Settings | None = None,
+    folds: int | None = None,
     plumbing: bool = False,
     quiet: bool = False,
     **plugins: str | None,
@@ -29,8 +30,8 @@ def training_cost(
     ----------
     study
         A study, or the path of a study.toml.
-    seed, settings, plumbing, **plugins
-        As of `fit`.
+    seed, settings, folds, plumbing, **plugins
+        As of `fit`; of several folds the first is counted.
     quiet
         Show no progress.
 
@@ -39,7 +40,7 @@ def training_cost(
     GibletError
         If anything asked for does not exist, or the study cannot be split.
     """
-    request, given = Request.of(plugins, settings, seed=seed, plumbing=plumbing), as_study(study)
+    request, given = Request.of(plugins, settings, seed=seed, plumbing=plumbing, folds=folds), as_study(study)
     with progress_bars(quiet=quiet) as progress:
         progress("check scans", 0, 1)
         require_scans(given)
@@ -47,10 +48,13 @@ def training_cost(
         found, config = request.of_study(given)
         from giblet.pipeline.cost import training_costs
         from giblet.pipeline.prepare import extract_study
+        from giblet.pipeline.splits import first_fold
 
-        inputs = extract_study(found, config, registry_of_run(), progress)
+        inputs = extract_study(found, first_fold(config), registry_of_run(), progress)
         progress("count", 0, 1)
         costs = training_costs(inputs, config)
         progress("count", 1, 1)
     tell(inputs.described["notes"])
+    if config.split.all_folds:
+        tell([f"each of the {config.split.folds} folds is a training of its own; these are the costs of the first"])
     return costs

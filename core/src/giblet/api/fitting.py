@@ -132,7 +132,7 @@ def _fit(study: Study, config: RunConfig, out: Path, call: str, progress: Progre
     require_device(config.train.device)
     registry = registry_of_run()
     read_nuisances(build_brain(registry, config, study), study.scans)  # what is missing is said before hours of film
-    if config.split.folds > 1 and config.split.fold is None:
+    if config.split.all_folds:
         from giblet.pipeline.folds import run_folds
 
         run_folds(study, config, registry, out, call, progress, LOG.warning)

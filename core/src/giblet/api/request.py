@@ -83,12 +83,11 @@ class Request:
         ConfigError
             If a kind that was named has no file, nothing is left, or the split is not possible.
         """
-        from giblet.pipeline.folds import one_fold
         from giblet.pipeline.prepare import check_plan
+        from giblet.pipeline.splits import first_fold
 
         config = build_config(self.among(study), self.settings, seed=self.seed, plumbing=self.plumbing)
-        one_of_all = config.split.folds > 1 and config.split.fold is None
-        check_plan(study, one_fold(config, 1) if one_of_all else config, registry_of_run(), brain=brain)
+        check_plan(study, first_fold(config), registry_of_run(), brain=brain)
 
     def among(self, study: Study) -> dict[str, str]:
         """Plugins by kind; none for what no stimulus has a file of and nobody named: what is named must be there."""

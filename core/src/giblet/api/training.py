@@ -11,6 +11,7 @@ from giblet.api.progress import progress_bars
 from giblet.api.request import Request, Settings, registry_of_run, require_scans
 from giblet.api.run import Run, open_run
 from giblet.api.studies import FilePath, as_study
+from giblet.config import SplitConfig
 from giblet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def train(
     from giblet.training.ranks import is_first, together
 
     request, place = Request.of(plugins, settings, seed=seed, plumbing=plumbing), Path(out)
+    require_one_training(request)
     with progress_bars(quiet=quiet or not is_first()) as progress:
 
         def prepare() -> Prepared:
@@ -81,6 +83,18 @@ def train(
     return open_run(place)
 
 
+def require_one_training(request: Request) -> None:
+    """Refuse all folds at once.
+
+    Raises
+    ------
+    ConfigError
+        If they are asked for.
+    """
+    if SplitConfig(**request.settings.get("split", {})).all_folds:
+        raise ConfigError("one call trains one model; say which fold with -o split.fold=K")
+
+
 def _prepare(given: Study, request: Request, out: Path, progress: Progress) -> Prepared:
     from giblet.pipeline.prepare import extract_study
     from giblet.pipeline.run import open_run as begin_run
@@ -91,8 +105,6 @@ def _prepare(given: Study, request: Request, out: Path, progress: Progress) -> P
     progress("check scans", 1, 1)
     study, config = request.of_study(given)
     require_device(config.train.device)
-    if config.split.folds > 1 and config.split.fold is None:
-        raise ConfigError("one call trains one model; say which fold with -o split.fold=K")
     inputs = extract_study(study, config, registry_of_run(), progress)
     if is_first():
         tell(inputs.described["notes"])

@@ -68,7 +68,9 @@ def _scans(scans: Sequence[dict[str, Any]]) -> None:
 
 
 def _blocks(seen: Inspected, run: str) -> None:
-    blocks = seen.described["split"].get(run, [])
-    if blocks:
-        said = ", ".join(f"{label} {start}-{stop}" for label, start, stop in blocks)
-        click.echo(f"  {'blocks':15} {said} (TRs), {seen.gap_s:g} s apart")
+    """A line; of several folds one each."""
+    for name, blocks in seen.described["split"].items():
+        if blocks and (name == run or name.endswith(f": {run}")):
+            said = ", ".join(f"{label} {start}-{stop}" for label, start, stop in blocks)
+            title = "blocks" if name == run else name.removesuffix(f": {run}")
+            click.echo(f"  {title:15} {said} (TRs), {seen.gap_s:g} s apart")

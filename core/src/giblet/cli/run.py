@@ -75,8 +75,8 @@ def command(
     if found is None or found.truth is not None:  # a demo study, made now or before
         settings = demo_settings(plugins, settings)
     if flags["dry_run"]:
-        choices = {"seed": seed, "plumbing": plumbing, "settings": settings, "quiet": quiet}
-        show_cost(found or _demo(out, seed, flags, quiet), flags["as_json"], **choices, **plugins)
+        costed = found or _demo(out, seed, flags, quiet)
+        show_cost(costed, flags["as_json"], settings=settings, quiet=quiet, **choices, **plugins)
         return
     with _room(out, found, request, overwrite=flags["overwrite"]):
         found = found or _demo(out, seed, flags, quiet)

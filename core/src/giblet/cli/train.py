@@ -62,8 +62,8 @@ def command(
     STUDY is a study.toml or its folder, or `demo`. `giblet run` with the same options and folder goes on from here. The
     same command again goes on where it stopped, with as many processes as it is then given.
     """
-    from giblet.api.request import demo_settings
-    from giblet.api.training import train
+    from giblet.api.request import Request, demo_settings
+    from giblet.api.training import require_one_training, train
     from giblet.training.ranks import is_first
 
     found = _given(study, named, flags)
@@ -73,6 +73,7 @@ def command(
         settings = demo_settings(plugins, settings)
     options: dict[str, Any] = {"seed": seed, "settings": settings, "quiet": quiet}
     if dry_run:
+        require_one_training(Request.of(plugins, settings))
         show_cost(found or _demo(out, seed, flags, quiet), as_json, **options, **plugins)
         return
     run = train(found or (lambda: _demo(out, seed, flags, quiet)), out, **options, **plugins)

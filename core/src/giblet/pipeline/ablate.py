@@ -99,6 +99,8 @@ def refuse_impossible(ablation: Ablation) -> None:
     varied = ablation.modalities, ablation.overrides, ablation.variants
     configs = configs_of(*varied, ablation.seeds[0], registry)
     for variant, config in zip(ablation.variants, configs, strict=True):
+        if config.split.all_folds:
+            raise ConfigError(f"{label(variant)}: a cell is one training; say which fold with -o split.fold=K")
         try:
             problem = overview(ablation.study, config, registry).problem
         except GibletError as error:

@@ -17,6 +17,7 @@ from giblet.pipeline.pooled import pool, pool_maps
 from giblet.pipeline.prepare import Inputs, extract_study
 from giblet.pipeline.run import open_run, run_study
 from giblet.pipeline.saving import FOLDER, is_whole
+from giblet.pipeline.splits import in_fold, one_fold
 from giblet.plugins import Registry
 from giblet.types import Progress
 
@@ -50,17 +51,12 @@ def run_folds(
             root = open_run(out, study, config, inputs)
             for note in inputs.described["notes"]:
                 say(note)
-        splits |= {f"fold {k}: {run}": blocks for run, blocks in inputs.described["split"].items()}
+        splits |= {in_fold(k, run): blocks for run, blocks in inputs.described["split"].items()}
         every.append(_fold(study, chosen, inputs, out / f"fold-{k}", command, progress))
         progress("folds", k, n)
     assert root is not None
     root.write_json("inputs.json", inputs.described | {"split": splits})
     return _pooled(root, every, config)
-
-
-def one_fold(config: RunConfig, k: int) -> RunConfig:
-    """The config of the k-th fold, counted from 1."""
-    return config.model_copy(update={"split": config.split.model_copy(update={"fold": k})})
 
 
 def _fold(

@@ -18,7 +18,7 @@ from giblet.pipeline.describe import clocks_of, cut_notes, describe_scan
 from giblet.pipeline.extents import Extent, extent_of
 from giblet.pipeline.prepare import build_modalities
 from giblet.pipeline.presentations import Run, films_of, presentations, require_overlap
-from giblet.pipeline.splits import draw_split, gap_notes, gap_trs
+from giblet.pipeline.splits import draw_splits, gap_notes, gap_trs
 from giblet.plugins import Registry
 from giblet.types import TRGrid
 
@@ -72,11 +72,11 @@ def _grid(run: Run, extents: Sequence[Extent], study: Study) -> tuple[TRGrid, Ov
 def _split(
     study: Study, config: RunConfig, clocks: Mapping[str, TRGrid], gap: int, films: Films
 ) -> tuple[dict[str, list[list[Any]]], str | None]:
-    """The blocks of each run; none, and the reason, where the study cannot be split."""
+    """The blocks of each run, in each fold that is done; none, and the reason, where the study cannot be split."""
     if not study.scans:
         return {}, None
     try:
-        found = draw_split(study, config, clocks, gap, films)
+        found = draw_splits(study, config, clocks, gap, films)
     except GibletError as error:
         return {}, str(error)
     return {run: [[b.label, b.start, b.stop] for b in blocks] for run, blocks in found.items()}, None

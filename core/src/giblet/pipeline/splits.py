@@ -45,6 +45,32 @@ def gap_notes(config: RunConfig) -> list[str]:
     ]
 
 
+def one_fold(config: RunConfig, k: int) -> RunConfig:
+    """The config of the k-th fold, counted from 1."""
+    return config.model_copy(update={"split": config.split.model_copy(update={"fold": k})})
+
+
+def first_fold(config: RunConfig) -> RunConfig:
+    """The config of the first training: that of the first fold where all are done."""
+    return one_fold(config, 1) if config.split.all_folds else config
+
+
+def in_fold(k: int, run: str) -> str:
+    """How a run in the k-th of several folds is called."""
+    return f"fold {k}: {run}"
+
+
+def draw_splits(
+    study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int, films: Films | None = None
+) -> Split:
+    """The splits of all trainings: that of each fold, by `in_fold`, where all folds are done, else the only one."""
+    if not config.split.all_folds:
+        return draw_split(study, config, grids, gap, films)
+    ks = range(1, config.split.folds + 1)
+    drawn = {k: draw_split(study, one_fold(config, k), grids, gap, films) for k in ks}
+    return {in_fold(k, run): blocks for k, split in drawn.items() for run, blocks in split.items()}
+
+
 def draw_split(
     study: Study, config: RunConfig, grids: Mapping[str, TRGrid], gap: int, films: Films | None = None
 ) -> Split:
@@ -84,6 +110,9 @@ def _fold(study: Study, config: RunConfig, lengths: Mapping[str, int], gap: int)
         raise ConfigError(f"{study.name!r} states its own [split], and folds draw theirs; leave one of them out")
     if chosen.train != SplitConfig().train:
         raise ConfigError("split.train has no effect with folds: all that is left trains; leave it out")
-    if chosen.fold is None or chosen.fold > chosen.folds:
-        raise ConfigError(f"split.fold = {chosen.fold} is none of the {chosen.folds} folds; give 1 to {chosen.folds}")
-    return fold_splits(lengths, gap, chosen.folds, chosen.validation)[chosen.fold - 1]
+    splits = fold_splits(lengths, gap, chosen.folds, chosen.validation)
+    if chosen.fold is None:
+        raise ConfigError(f"each of {len(splits)} folds is a training of its own; say which with -o split.fold=K")
+    if chosen.fold > len(splits):
+        raise ConfigError(f"split.fold = {chosen.fold} is none of the {len(splits)} folds; give 1 to {len(splits)}")
+    return splits[chosen.fold - 1]
