@@ -45,7 +45,8 @@ def fitted(build, world, quick_config):
         made.encoding.get_buffer("late_s").fill_(begun)
         fit_encoding(made, codes, [mine], BOTH, Choice(0.2, 0.0, 1.0))
         (predicted,) = predict_scans(made, codes, [mine])
-        r = [np.corrcoef(predicted["a"][TEST, v], scans["a"][TEST, v])[0, 1] for v in np.flatnonzero(hears)]
+        there = [(predicted[s], y) for s, y in scans.items() if scanned[s].any()]
+        r = [np.corrcoef(guess[TEST, v], y[TEST, v])[0, 1] for guess, y in there for v in np.flatnonzero(hears)]
         return made.encoding.get_buffer("late_s").tolist(), np.mean(r)
 
     return fitted

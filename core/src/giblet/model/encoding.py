@@ -98,6 +98,10 @@ class Encoding(nn.Module):
         """Q, how many features there are."""
         return FEATURES * len(self.likeness)
 
+    def voxels(self, person: int) -> int:
+        """How many voxels a person has."""
+        return int(self.get_buffer(f"voxels_{person}").shape[1])
+
     def features(self, h: Mapping[str, Tensor], plain: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
         """What TRs are like in all modalities, [B, T, Q]."""
         return torch.cat(list(self.likeness(h, plain, present).values()), -1)

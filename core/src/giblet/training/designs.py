@@ -45,13 +45,9 @@ class Designs:
         each = (likened(self.encoding.likeness, self.codes, i) for i in range(len(self.timelines)))
         self.features = [torch.cat(list(run.values()), -1) for run in each]
 
-    def voxels(self, person: int) -> int:
-        """How many voxels a person has."""
-        return int(self.encoding.get_buffer(f"voxels_{person}").shape[1])
-
     def some_voxels(self, person: int) -> Int:
         """Voxels that stand for all of a person's: all, or `MOST_VOXELS`, evenly spaced."""
-        return evenly(self.voxels(person), MOST_VOXELS)
+        return evenly(self.encoding.voxels(person), MOST_VOXELS)
 
     def of(self, people: Sequence[int], correlation: float) -> Design:
         """The design of the mean scan of some people."""

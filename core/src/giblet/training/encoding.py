@@ -62,7 +62,7 @@ class EncodingFit:
         self.encoding.get_buffer("late_s").zero_()
         everybody = range(len(model.subjects))
         together = [list(everybody)] if model.heads.shared is not None else [[k] for k in everybody]
-        learned = relevance.told(sum(self.encoding.get_buffer(f"voxels_{people[0]}").shape[1] for people in together))
+        learned = relevance.told(sum(self.encoding.voxels(people[0]) for people in together))
         fit_likeness(self.encoding.likeness, codes, timelines, labels, relevance.WIDTH if learned else WIDTH)
         self.designs = Designs(model, codes, timelines, labels)
         noise = [autocorrelation(self.designs.scans(p, self.designs.some_voxels(p[0]))) for p in together]
@@ -104,7 +104,7 @@ class EncodingFit:
 
     def _fitted(self, people: Sequence[int], correlation: float) -> Group:
         """What the mean scan of some people says."""
-        voxels, design = self.designs.voxels(people[0]), self.designs.of(people, correlation)
+        voxels, design = self.encoding.voxels(people[0]), self.designs.of(people, correlation)
         every = candidates(shares(len(self.encoding.likeness)))
         prior = Prior.of(every, design, design.sums(self.designs.some_voxels(people[0])))
         return Group(people, voxels, design, prior, prior.turned(design))

@@ -43,7 +43,7 @@ def _find_delays(designs: Designs, people: Sequence[int], correlation: float) ->
     as is known of it; else they are not late. A person is as late against the others as where the common prediction
     leaves least of their scan.
     """
-    many = told(designs.voxels(people[0])) > 0
+    many = told(designs.encoding.voxels(people[0])) > 0
     if not many and len(people) == 1:
         return False
     voxels, late_s = designs.some_voxels(people[0]), designs.encoding.get_buffer("late_s")

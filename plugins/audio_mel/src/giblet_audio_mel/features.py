@@ -41,7 +41,7 @@ def mel_db(sound: Float32, mel: Mel) -> Float32:
     import librosa
 
     spectrum = librosa.stft(np.ascontiguousarray(sound.T), n_fft=mel.n_fft, hop_length=mel.hop, center=False)
-    power = np.einsum("...ft,mf->t...m", np.abs(spectrum) ** 2, mel_filters(mel), optimize=True)
+    power = np.moveaxis(mel_filters(mel) @ np.abs(spectrum) ** 2, -1, 0)  # one by one: like channels stay alike
     return np.ascontiguousarray(librosa.power_to_db(power, ref=1.0, top_db=None), np.float32)
 
 
